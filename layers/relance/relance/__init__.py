@@ -1,0 +1,1 @@
+"""relance: lets a chatbot write first, once, when a conversation that mattered has gone quiet."""
