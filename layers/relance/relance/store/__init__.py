@@ -1,0 +1,1 @@
+"""DynamoDB: the three tables and the exact requests relance makes to them."""

@@ -1,0 +1,25 @@
+"""For each queued pair: judge it again, write one message, reserve, deliver once."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from relance import observability, outbox, wiring
+from relance.clock import utc_now
+
+processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+sender = wiring.sender()
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    """Answer with the messages the queue must bring again; all others are done."""
+    now = utc_now()
+
+    def follow_up(record: SQSRecord) -> None:
+        with observability.record(record.message_id):
+            due = outbox.read(record.body)
+            observability.sent(due, sender.send(due, now=now, remaining_ms=context.get_remaining_time_in_millis))
+
+    with observability.invocation():
+        return process_partial_response(event, follow_up, processor, context)

@@ -1,0 +1,101 @@
+"""Logs and metrics: ids, verdicts and counts; never a text, a token, a name or a number."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+from relance.errors import RelanceError
+
+if TYPE_CHECKING:
+    # Only for the annotations: the webhook loads neither sweep nor send.
+    from relance.send import Result
+    from relance.store.pairs import Due
+    from relance.sweep import SweepReport
+
+NAMESPACE = "relance"
+
+logger = Logger(use_rfc3339=True)
+metrics = Metrics(namespace=NAMESPACE)
+
+
+def count(name: str, value: int = 1) -> None:
+    """Add to a metric of this invocation; zero costs nothing."""
+    if value:
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def count_by(name: str, dimension: str, values: Mapping[str, int]) -> None:
+    """One metric per value of a dimension. The values come from closed lists or were sanitised by a parser."""
+    for value, times in values.items():
+        if times:
+            with single_metric(name=name, unit=MetricUnit.Count, value=times, namespace=NAMESPACE) as metric:
+                metric.add_dimension(name=dimension, value=value)
+
+
+class UnexpectedError(Exception):
+    """Something nobody foresaw, by its class and place: the original message may hold a person's words."""
+
+
+@contextmanager
+def invocation() -> Iterator[None]:
+    """Around a handler: metrics are written at the end, and what escapes holds no text of anybody."""
+    try:
+        with _sanitised("invocation"):
+            yield
+    finally:
+        if metrics.metric_set:
+            metrics.flush_metrics()
+
+
+@contextmanager
+def record(message_id: str) -> Iterator[None]:
+    """Around one queue message: its failure is logged by class and place, and the queue brings it again."""
+    with _sanitised("record", message_id=message_id):
+        yield
+
+
+@contextmanager
+def _sanitised(where: str, **keys: str) -> Iterator[None]:
+    try:
+        yield
+    except RelanceError as error:
+        logger.warning(where, extra={"error": type(error).__name__, "detail": str(error), **keys})
+        raise
+    except UnexpectedError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+        logger.error(where, extra={"error": what, **keys})
+        raise UnexpectedError(what) from None
+
+
+def swept(report: SweepReport) -> dict[str, Any]:
+    """Metrics of a sweep; silence by reason. Returns what the function answers."""
+    count("TimersRang", report.rang)
+    count("FollowUpsEnqueued", report.enqueued)
+    count("EventsLost", report.lost_events)
+    count_by("Verdict", "reason", report.verdicts)
+    if report.held or report.unfinished:
+        logger.warning("sweep", extra={"held": report.held, "unfinished": report.unfinished})
+        count("SweepHeld" if report.held else "SweepUnfinished")
+    return {
+        "rang": report.rang,
+        "enqueued": report.enqueued,
+        "verdicts": dict(report.verdicts),
+        "held": report.held,
+        "unfinished": report.unfinished,
+    }
+
+
+def sent(due: Due, result: Result) -> None:
+    """One line and one metric for each message of the queue: keys, outcome, reason."""
+    logger.info("follow_up", extra={"user": due.user, "bot": due.bot, "sent": result.sent, "reason": result.reason})
+    count_by("FollowUp", "outcome", {result.sent.value: 1})

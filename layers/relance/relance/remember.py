@@ -1,0 +1,223 @@
+"""The webhook's verb: keep what was said, count what counts, and let a signal take effect at once."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from relance.guard import signals
+from relance.interaction import FUTURE_TOLERANCE, Effect, Event, Side
+from relance.pair import Identity, Pair, identify
+from relance.store.interactions import InteractionStore
+from relance.store.pairs import PairStore
+from relance.store.tables import RequestRefused
+
+HUMAN_OWNS_FOR = 14 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How long things are kept and what earns a timer; seconds (design.md section 3)."""
+
+    min_interactions: int
+    window: int
+    min_silence: int
+    text_ttl: int
+    crisis_hold: int
+
+
+@dataclass(slots=True)
+class Report:
+    """What one POST contained, for metrics: counted, kept, effects by name, kinds nobody knows."""
+
+    counted: int = 0
+    kept: int = 0
+    refused: int = 0
+    effects: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+def remember(
+    events: Iterable[Event],
+    *,
+    pairs: PairStore,
+    interactions: InteractionStore,
+    pepper: bytes,
+    memory: Memory,
+    now: int,
+) -> Report:
+    """Make durable what a webhook said. Raises TemporaryFailure when a write failed: Meta must deliver again.
+
+    Everything is idempotent, so a redelivery repeats harmlessly what had already been written. An event that
+    DynamoDB will never take (RequestRefused) is counted and passed over, else it would block its whole POST for days.
+    """
+    report = Report()
+    desk = _Desk(pairs, interactions, pepper, memory, now, report)
+    for event in events:
+        try:
+            desk.take(event)
+        except RequestRefused:
+            report.refused += 1
+    return report
+
+
+@dataclass(slots=True)
+class _Desk:
+    """One POST being worked through."""
+
+    pairs: PairStore
+    interactions: InteractionStore
+    pepper: bytes
+    memory: Memory
+    now: int
+    report: Report
+
+    def take(self, event: Event) -> None:
+        if event.effect is not None:
+            self.report.effects[event.effect.value] += 1
+        if event.effect is Effect.UNKNOWN:
+            self.report.unknown[event.detail or event.kind] += 1
+        if event.user is None or not event.bot:
+            return
+        who = identify(event.channel, event.user, self.pepper)
+        self._read_signals(event, who)
+        act = _ACTS.get(event.effect) if event.effect is not None else None
+        if act is not None:
+            act(self, event, who)
+        elif event.counts:
+            self._count(event, who)
+
+    # ── messages ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _count(self, event: Event, who: Identity) -> None:
+        """Two plain writes; a third only when a timer starts."""
+        if event.at is None or event.user is None:
+            return
+        if not self.now - self.memory.window <= event.at <= self.now + FUTURE_TOLERANCE:
+            self._keep(event, who.user)
+            self.report.kept += 1
+            return
+        pair = self.pairs.count(
+            who.user,
+            event.bot,
+            at=event.at,
+            message_id=event.message_id,
+            to=event.user.id,
+            expires_at=event.at + self.memory.text_ttl,
+        )
+        self._keep(event, pair.user)
+        self.report.counted += 1
+        self._start_timer(pair)
+
+    def _start_timer(self, pair: Pair) -> None:
+        """Also after a duplicate or an out-of-order message: a crash between the two writes must not lose the timer."""
+        if pair.due_at is not None or pair.s1 == pair.closed_s1:
+            return
+        times = pair.times
+        needed = self.memory.min_interactions
+        if len(times) >= needed and times[0] - times[needed - 1] <= self.memory.window:
+            self.pairs.start_timer(pair, times[0] + self.memory.min_silence)
+
+    def _keep(self, event: Event, user: str) -> None:
+        at = event.at if event.at is not None else self.now
+        self.interactions.keep(
+            user,
+            event.bot,
+            at=at,
+            message_id=event.message_id,
+            side=event.side,
+            kind=event.kind,
+            text=event.text,
+            expires_at=min(at, self.now) + self.memory.text_ttl,
+        )
+
+    # ── signals ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read_signals(self, event: Event, who: Identity) -> None:
+        """A stop, a minor, a crisis: one write to the user's row, and never a word of the text."""
+        if event.side is not Side.USER or not (event.text or event.payload):
+            return
+        found = signals.read(event.text, event.payload)
+        if not found:
+            return
+        at = self._when(event)
+        for user in self._keys(who):
+            if signals.Signal.OPT_OUT in found:
+                self.pairs.opt_out(user, at)
+            if signals.Signal.MINOR in found:
+                self.pairs.mark_minor(user)
+            if signals.Signal.CRISIS in found:
+                self.pairs.hold(user, max(at, self.now) + self.memory.crisis_hold)
+        for signal in found:
+            self.report.effects[f"signal_{signal.value}"] += 1
+
+    def _when(self, event: Event) -> int:
+        """The platform's time, never in the future: a mark from the future could not be answered for years."""
+        return self.now if event.at is None else min(event.at, self.now)
+
+    @staticmethod
+    def _keys(who: Identity) -> tuple[str, ...]:
+        return (who.user, who.number_user) if who.number_user else (who.user,)
+
+    # ── everything else ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _opt_out(self, event: Event, who: Identity) -> None:
+        for user in self._keys(who):
+            self.pairs.opt_out(user, self._when(event))
+        self._open_window(event, who)
+
+    def _opt_in(self, event: Event, who: Identity) -> None:
+        self.pairs.opt_in(who.user, self._when(event))
+        self._open_window(event, who)
+
+    def _open_window(self, event: Event, who: Identity) -> None:
+        """Acts that open the platform's window and do not count: reactions, referrals, relance's own buttons."""
+        if event.at is not None and event.at <= self.now + FUTURE_TOLERANCE and event.kind not in _WITHOUT_WINDOW:
+            self.pairs.open_window(who.user, event.bot, event.at)
+
+    def _echo(self, event: Event, who: Identity) -> None:
+        """The business's side wrote. Whose app it was is judged later, with the bot's file."""
+        self.pairs.echo(who.user, event.app_id, self._when(event))
+        if event.text:
+            self._keep(event, who.user)
+            self.report.kept += 1
+
+    def _human_owns(self, event: Event, who: Identity) -> None:
+        at = self._when(event)
+        self.pairs.human_took_over(who.user, at, until=at + HUMAN_OWNS_FOR)
+
+    def _control_returned(self, event: Event, who: Identity) -> None:
+        at = self._when(event)
+        self.pairs.human_took_over(who.user, at, until=at)
+
+    def _wish(self, event: Event, who: Identity) -> None:
+        self.interactions.wish(who.user, event.bot, event, expires_at=self.now + self.memory.text_ttl)
+
+    def _settle(self, event: Event, who: Identity) -> None:
+        """Only receipts of relance's own message are of interest: all others cost no request."""
+        outcome = _SETTLED.get(event.kind)
+        if outcome and event.follow_up_id:
+            self.pairs.settle(
+                who.user,
+                event.bot,
+                follow_up_id=event.follow_up_id,
+                outcome=outcome,
+                code=event.code,
+                at=self._when(event),
+            )
+
+
+_WITHOUT_WINDOW = frozenset({"opt_in", "opt_out"})
+_SETTLED = {"sent": "accepted", "delivered": "delivered", "read": "read", "status_failed": "failed"}
+_ACTS: dict[Effect, Callable[[_Desk, Event, Identity], None]] = {
+    Effect.OPT_OUT: _Desk._opt_out,
+    Effect.OPT_IN: _Desk._opt_in,
+    Effect.WINDOW_OPENED: _Desk._open_window,
+    Effect.ECHO_BOT: _Desk._echo,
+    Effect.ECHO_HUMAN: _Desk._echo,
+    Effect.HUMAN_OWNS: _Desk._human_owns,
+    Effect.CONTROL_RETURNED: _Desk._control_returned,
+    Effect.ERASE: _Desk._wish,
+    Effect.EDIT: _Desk._wish,
+    Effect.RECEIPT: _Desk._settle,
+    Effect.STATUS_FAILED: _Desk._settle,
+}

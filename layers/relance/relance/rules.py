@@ -1,0 +1,302 @@
+"""The rules: may this pair be written to now, when, and by which route? Pure: no clock, no I/O; `now` comes in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from relance import zones
+from relance.bot import Bot, Hours
+from relance.interaction import DAY, HOUR, MINUTE
+from relance.pair import Pair, Person, channel_of
+from relance.reason import Reason
+
+FREE_FORM = "free_form"
+TEMPLATE = "template"
+
+# All three platforms let a business write freely for 24 h after the user's last qualifying act (platforms.md 6).
+PLATFORM_WINDOW = 24 * HOUR
+# A message from the business's side later than this after the user's last one means that somebody already wrote.
+ALREADY_WRITTEN_AFTER = 2 * HOUR
+# A person or another app that wrote owns the thread for this long (platforms.md 11).
+HUMAN_OWNS_FOR = 14 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The deployment's parameters (design.md section 3). Durations are seconds."""
+
+    min_interactions: int = 5
+    window: int = 14 * DAY
+    follow_ups: str = "once"
+    cooldown: int = 14 * DAY
+    min_silence: int = 8 * HOUR
+    preferred_silence: int = 23 * HOUR
+    hours: Hours = field(default_factory=Hours)
+    margin: int = 20 * MINUTE
+    lead: int = 15 * MINUTE
+    sweep: int = 5 * MINUTE
+    lease: int = 10 * MINUTE
+    text_ttl: int = 30 * DAY
+    crisis_hold: int = 90 * DAY
+    catch_up: int = 60 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What is true of the whole deployment now: the sweeper's heartbeat, an outage being caught up, a restore.
+
+    `heartbeat_at` None means that no sweep has ever run. `epoch` is set after a restore from backup: only pairs
+    that wrote later are eligible.
+    """
+
+    heartbeat_at: int | None = None
+    catch_up_until: int | None = None
+    epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write now, by this route."""
+
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not before `until`; the timer moves there."""
+
+    until: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Not in this silence. The timer stops until the user's next message."""
+
+    reason: Reason
+
+
+Verdict = Send | Wait | Drop
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A way to reach the user and the last instant it may be used (inclusive, margin already taken off)."""
+
+    name: str
+    until: int
+
+
+def is_earned(times: Sequence[int], now: int, rules: Rules) -> bool:
+    """Rule 1: the last `min_interactions` messages all lie within the window; exactly 14 days is inside."""
+    return len(times) >= rules.min_interactions and now - times[rules.min_interactions - 1] <= rules.window
+
+
+def is_outage(deployment: Deployment, now: int, rules: Rules) -> bool:
+    """True while the deployment has not caught up after a fault it could see; mere quiet is never one."""
+    if deployment.catch_up_until is not None and deployment.catch_up_until > now:
+        return True
+    return deployment.heartbeat_at is not None and now - deployment.heartbeat_at > 3 * rules.sweep
+
+
+def human_owns(person: Person, bot: Bot, now: int) -> bool:
+    """True while a person or another app has the thread: the platform said so, or their echo was heard."""
+    if person.human_until is not None and person.human_until > now:
+        return True
+    return any(at + HUMAN_OWNS_FOR > now for app, at in person.echoes.items() if app not in bot.app_ids)
+
+
+def routes(pair: Pair, person: Person, bot: Bot, rules: Rules) -> list[Route]:
+    """The ways to reach the user in this silence, the gentlest first, each with its last instant."""
+    last = pair.times[0]
+    opened = max(last, pair.opened_at or 0)
+    found = [Route(FREE_FORM, opened + PLATFORM_WINDOW - rules.margin)]
+    if channel_of(pair.user) == "whatsapp" and bot.template is not None and person.consented:
+        # A template accepted now may be delivered until its time-to-live ends: that end must be in time (rule 2).
+        found.append(Route(TEMPLATE, last + rules.window - bot.template.ttl))
+    return found
+
+
+def possible_zones(pair: Pair, person: Person, bot: Bot) -> tuple[str, ...]:
+    """All time zones the user could be in (rule 6)."""
+    return zones.possible_zones(
+        channel=channel_of(pair.user),
+        address=pair.to,
+        stated=person.zone or None,
+        bot_zone=bot.zone,
+        audience_zones=bot.audience_zones,
+    )
+
+
+def allowed_hours(bot: Bot, rules: Rules) -> Hours:
+    """The deployment's hours narrowed by the bot's: a bot may be stricter, never laxer."""
+    return Hours(max(bot.hours.opens, rules.hours.opens), min(bot.hours.closes, rules.hours.closes))
+
+
+def silences(bot: Bot, rules: Rules) -> tuple[int, int]:
+    """(min_silence, preferred_silence) in seconds, with the bot's stricter values."""
+    least = max(rules.min_silence, bot.min_silence or 0)
+    return least, max(least, bot.preferred_silence or rules.preferred_silence)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The instant the planner chose and the route it was chosen for."""
+
+    at: int
+    route: str
+
+
+def plan(pair: Pair, person: Person, bot: Bot, rules: Rules, *, not_before: int = 0) -> Moment | Reason:
+    """The allowed instant nearest `t1 + preferred_silence`, the earlier of two equals; else why there is none.
+
+    Never within `lead` of a closing edge, because sweep and queue take time. A free-form moment is preferred to a
+    template, which costs money and sounds like one.
+    """
+    times = pair.times
+    least, preferred = silences(bot, rules)
+    start = max(times[0] + least, not_before)
+    last_instant = min(times[rules.min_interactions - 1], times[0]) + rules.window
+    hours = allowed_hours(bot, rules)
+    reach = [Route(r.name, min(r.until, last_instant)) for r in routes(pair, person, bot, rules)]
+    open_routes = [route for route in reach if route.until > start]
+    for route in open_routes:
+        intervals = zones.allowed_intervals(
+            start,
+            route.until,
+            zones=possible_zones(pair, person, bot),
+            opens=hours.opens,
+            closes=hours.closes,
+            quiet_days=bot.quiet_days,
+        )
+        instants = [
+            min(max(times[0] + preferred, opens), closes - rules.lead)
+            for opens, closes in intervals
+            if closes - rules.lead >= opens
+        ]
+        if instants:
+            wanted = times[0] + preferred
+            return Moment(min(instants, key=lambda at: (abs(at - wanted), at)), route.name)
+    if open_routes:
+        return Reason.NO_ALLOWED_MOMENT
+    if any(route.name == TEMPLATE for route in reach):
+        return Reason.LIFE_TOO_LONG
+    return Reason.UNREACHABLE
+
+
+def _refusal(
+    pair: Pair, person: Person, bot: Bot | None, deployment: Deployment, now: int, rules: Rules
+) -> Reason | None:
+    """The first rule that forbids this silence for good, or None."""
+    if bot is None:
+        return Reason.UNKNOWN_BOT
+    if bot.mode == "off" or bot.enabled_at is None:
+        return Reason.DISABLED
+    if bot.paused:
+        return Reason.PAUSED
+    if not bot.notice or (bot.channel == "whatsapp" and not bot.ai_is_incidental):
+        return Reason.NOT_ATTESTED
+    if person.opted_out:
+        return Reason.OPTED_OUT
+    if person.minor:
+        return Reason.MINOR
+    if person.hold_until is not None and person.hold_until > now:
+        return Reason.SAFETY_HOLD
+    if not pair.register or now - pair.times[0] > rules.window:
+        return Reason.TOO_LATE
+    if not is_earned(pair.times, now, rules):
+        return Reason.NOT_EARNED
+    if pair.used_at is not None and not _earned_again(pair, rules):
+        return Reason.ALREADY_USED
+    if pair.times[0] <= bot.enabled_at:
+        return Reason.BEFORE_ENABLED
+    if deployment.epoch is not None and pair.times[0] <= deployment.epoch:
+        return Reason.OUTAGE
+    if human_owns(person, bot, now):
+        return Reason.HUMAN_OWNS
+    if person.echo_at is not None and person.echo_at > pair.times[0] + ALREADY_WRITTEN_AFTER:
+        return Reason.ALREADY_WRITTEN
+    if bot.needs_opt_in and not person.consented:
+        return Reason.NO_CONSENT
+    if person.last_follow_up_at is not None and now - person.last_follow_up_at < rules.cooldown:
+        return Reason.CAPPED
+    return None
+
+
+def _earned_again(pair: Pair, rules: Rules) -> bool:
+    """With `once-per-conversation`: the user wrote back, and all the register's entries are later than the last use."""
+    if rules.follow_ups != "once-per-conversation" or pair.used_at is None:
+        return False
+    return min(pair.times) > pair.used_at
+
+
+def verdict(
+    pair: Pair, person: Person, bot: Bot | None, deployment: Deployment, now: int, *, rules: Rules
+) -> Verdict:
+    """What the rules say of a pair now. Decided without any text; the guards come after."""
+    refusal = _refusal(pair, person, bot, deployment, now, rules)
+    if refusal is not None or bot is None:
+        return Drop(refusal or Reason.UNKNOWN_BOT)
+    if is_outage(deployment, now, rules):
+        return Wait(max(deployment.catch_up_until or 0, now + rules.lease), Reason.OUTAGE)
+    planned = plan(pair, person, bot, rules)
+    if isinstance(planned, Reason):
+        return Drop(planned)
+    if now < planned.at:
+        least, preferred = silences(bot, rules)
+        moved = planned.at != pair.times[0] + preferred
+        return Wait(planned.at, Reason.QUIET_HOURS if moved else Reason.TOO_SOON)
+    route = _route_now(pair, person, bot, now, rules)
+    if route is not None:
+        return Drop(Reason.SHADOW) if bot.mode in ("shadow", "review") else Send(route)
+    later = plan(pair, person, bot, rules, not_before=now)
+    if isinstance(later, Reason):
+        return Drop(later)
+    return Wait(max(later.at, now + 1), Reason.QUIET_HOURS)
+
+
+def _route_now(pair: Pair, person: Person, bot: Bot, now: int, rules: Rules) -> str | None:
+    """The first route that is open at this very instant, inside everybody's allowed hours."""
+    hours = allowed_hours(bot, rules)
+    where = possible_zones(pair, person, bot)
+    if not zones.is_allowed(now, zones=where, opens=hours.opens, closes=hours.closes, quiet_days=bot.quiet_days):
+        return None
+    return next((route.name for route in routes(pair, person, bot, rules) if now <= route.until), None)
+
+
+# Limits of heavy use (safety.md 4.3): no validated threshold exists, so conservative ones.
+HEAVY_MESSAGES = 150
+HEAVY_MESSAGES_A_DAY = 60
+HEAVY_ACTIVE_SECONDS_A_DAY = 2 * HOUR
+HEAVY_GAP = 10 * MINUTE
+HEAVY_NIGHTS = 4
+HEAVY_DAYS = 12
+
+
+def is_heavy_use(times: Sequence[int], now: int, offsets: Mapping[int, int]) -> bool:
+    """Rule 8: somebody who may lean on the bot is left alone. Computed from the times of messages alone.
+
+    `times` are the user's messages of the last 14 days, any order; `offsets` gives the local UTC offset in
+    seconds for each of them (the caller knows the zone). Any one limit is enough.
+    """
+    local = sorted(at + offsets.get(at, 0) for at in times if now - 14 * DAY <= at <= now)
+    if len(local) > HEAVY_MESSAGES:
+        return True
+    by_day: dict[int, list[int]] = {}
+    for at in local:
+        by_day.setdefault(at // DAY, []).append(at)
+    if any(len(day) > HEAVY_MESSAGES_A_DAY for day in by_day.values()):
+        return True
+    for day in by_day.values():
+        active = sum(b - a for a, b in zip(day, day[1:], strict=False) if b - a < HEAVY_GAP)
+        if active > HEAVY_ACTIVE_SECONDS_A_DAY:
+            return True
+    nights = {at // DAY for at in local if at % DAY < 5 * HOUR}
+    if len(nights) >= HEAVY_NIGHTS:
+        return True
+    if len(by_day) >= HEAVY_DAYS:
+        days = sorted(by_day)
+        half = len(days) // 2
+        early = sum(len(by_day[day]) for day in days[:half])
+        late = sum(len(by_day[day]) for day in days[len(days) - half :])
+        return late > early
+    return False

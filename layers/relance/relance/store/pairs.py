@@ -1,0 +1,507 @@
+"""The pairs table: the shift register, the lazy timer, the marks of a person, the ledger, and the reservation."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pynamodb.expressions.operand import Path
+
+from relance.bot import Bot
+from relance.errors import TemporaryFailure
+from relance.pair import EVERY_BOT, FOREVER, SLOTS, Pair, Person, entry, insert, shard_of
+from relance.reason import Reason
+from relance.store.bots import BotStore
+from relance.store.tables import ConditionFailed, Database, Item, PairRow, TransactionRefused, number, text
+
+_REGISTER = (PairRow.s1, PairRow.s2, PairRow.s3, PairRow.s4, PairRow.s5)
+_ECHO = "echo_"
+# The out-of-order path gives way to a concurrent writer this often before it asks Meta to deliver again.
+_MERGE_ATTEMPTS = 5
+
+
+def read_pair(item: Item) -> Pair:
+    """A pair from its stored row. Empty slots are dropped."""
+    return Pair(
+        user=text(item, "user"),
+        bot=text(item, "bot"),
+        register=tuple(value for value in (text(item, f"s{i}") for i in range(1, SLOTS + 1)) if value),
+        to=text(item, "to"),
+        due_at=number(item, "due_at"),
+        opened_at=number(item, "opened_at"),
+        used_at=number(item, "used_at"),
+        follow_up_id=text(item, "follow_up_id"),
+        outcome=text(item, "outcome"),
+        reason=text(item, "reason"),
+        closed_s1=text(item, "closed_s1"),
+        planned_s1=text(item, "planned_s1"),
+        attempts=number(item, "attempts") or 0,
+        alias=text(item, "alias"),
+        former=text(item, "former"),
+    )
+
+
+def read_person(user: str, item: Item | None) -> Person:
+    """What is true of a user for all bots; a user without a row has no marks."""
+    if item is None:
+        return Person(user)
+    return Person(
+        user=user,
+        opted_out_at=number(item, "opted_out_at"),
+        consent_at=number(item, "consent_at"),
+        minor=bool(item.get("minor", {}).get("BOOL", False)),
+        hold_until=number(item, "hold_until"),
+        zone=text(item, "zone"),
+        last_follow_up_at=number(item, "last_follow_up_at"),
+        last_follow_up_id=text(item, "last_follow_up_id"),
+        human_until=number(item, "human_until"),
+        echo_at=number(item, "echo_at"),
+        echoes={
+            name.removeprefix(_ECHO): int(value["N"])
+            for name, value in item.items()
+            if name.startswith(_ECHO) and name != "echo_at"
+        },
+        alias=text(item, "alias"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A timer that rings, as the index names it."""
+
+    user: str
+    bot: str
+
+
+class PairStore:
+    """Requests to the pairs table. Every update of a pair but the first message's requires that the row exists."""
+
+    def __init__(self, database: Database, table: str, *, shards: int) -> None:
+        self._db = database
+        self._table = database.table(table, PairRow)
+        self._shards = shards
+
+    # ── the register ────────────────────────────────────────────────────────────────────────────────────────
+
+    def count(self, user: str, bot: str, *, at: int, message_id: str, to: str, expires_at: int) -> Pair:
+        """Count one message of the user, once, whatever the order or the repeats. Returns the pair as it stands.
+
+        One UpdateItem moves the register (right-hand sides see the item as it was). Its condition names the
+        message, so neither a redelivery nor botocore's own retry of a lost answer can shift it twice.
+        """
+        new = entry(at, message_id)
+        condition = PairRow.alias.does_not_exist() & (
+            PairRow.s1.does_not_exist()
+            | (
+                (PairRow.s1 < f"{at + 1:010d}")
+                & (PairRow.s1 != new)
+                & (PairRow.s2 != new)
+                & (PairRow.s3 != new)
+                & (PairRow.s4 != new)
+                & (PairRow.s5 != new)
+            )
+        )
+        actions = [
+            PairRow.s5.set(PairRow.s4 | ""),
+            PairRow.s4.set(PairRow.s3 | ""),
+            PairRow.s3.set(PairRow.s2 | ""),
+            PairRow.s2.set(PairRow.s1 | ""),
+            PairRow.s1.set(new),
+            PairRow.to.set(to),
+            PairRow.expires_at.set(PairRow.keep_until | expires_at),
+        ]
+        try:
+            answer = self._db.update(
+                self._table, user, bot, actions=actions, condition=condition, return_values="ALL_NEW"
+            )
+            return read_pair(answer["Attributes"])
+        except ConditionFailed as refused:
+            return self._merge(user, bot, new, refused.item)
+
+    def _merge(self, user: str, bot: str, new: str, item: Item | None) -> Pair:
+        """The rare path: a message that is known already, or that others overtook."""
+        for _ in range(_MERGE_ATTEMPTS):
+            if item is None:
+                item = self._get(user, bot)
+            pair = read_pair(item) if item is not None else Pair(user, bot)
+            if pair.alias or new in pair.register:
+                return pair
+            merged = insert(pair.register, new)
+            if merged == pair.register:
+                return pair
+            try:
+                answer = self._db.update(
+                    self._table,
+                    user,
+                    bot,
+                    actions=[slot.set(value) for slot, value in zip(_REGISTER, merged, strict=False)],
+                    condition=PairRow.user.exists() & _register_is(pair),
+                    return_values="ALL_NEW",
+                )
+                return read_pair(answer["Attributes"])
+            except ConditionFailed as refused:
+                item = refused.item
+        raise TemporaryFailure("a pair changed under every attempt to merge an out-of-order message")
+
+    def _get(self, user: str, bot: str) -> Item | None:
+        answer = self._db.call(
+            "GetItem", self._db.connection.get_operation_kwargs(self._table, user, bot, consistent_read=True)
+        )
+        return answer.get("Item")
+
+    def open_window(self, user: str, bot: str, at: int) -> bool:
+        """An act that opens the platform's window without counting. False: no such pair, or a later act is known."""
+        return self._conditionally(
+            user,
+            bot,
+            actions=[PairRow.opened_at.set(at)],
+            condition=PairRow.user.exists() & (PairRow.opened_at.does_not_exist() | (PairRow.opened_at < at)),
+        )
+
+    # ── the timer ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def start_timer(self, pair: Pair, due_at: int) -> bool:
+        """Start the pair's timer unless one runs. False: one ran already, or the pair is gone."""
+        return self._conditionally(
+            pair.user,
+            pair.bot,
+            actions=[PairRow.due_shard.set(shard_of(pair.user, self._shards)), PairRow.due_at.set(due_at)],
+            condition=PairRow.user.exists() & PairRow.due_at.does_not_exist(),
+        )
+
+    def ringing(self, shard: str, now: int, *, limit: int = 50) -> Iterator[list[Due]]:
+        """Pages of the timers of one shard that ring: `due_at <= now`, the oldest first."""
+        start: dict[str, Any] | None = None
+        while True:
+            request: dict[str, Any] = {
+                "TableName": self._table,
+                "IndexName": "due",
+                "KeyConditionExpression": "#shard = :shard AND #at <= :now",
+                "ExpressionAttributeNames": {"#shard": "due_shard", "#at": "due_at"},
+                "ExpressionAttributeValues": {":shard": {"S": shard}, ":now": {"N": str(now)}},
+                "Limit": limit,
+            }
+            if start:
+                request["ExclusiveStartKey"] = start
+            answer = self._db.call("Query", request)
+            if answer["Items"]:
+                yield [Due(text(item, "user"), text(item, "bot")) for item in answer["Items"]]
+            start = answer.get("LastEvaluatedKey")
+            if not start:
+                return
+
+    def wait(self, pair: Pair, until: int, reason: Reason, now: int) -> bool:
+        """Move the timer, if register and timer are still those that were judged."""
+        return self._answer(
+            pair,
+            [
+                PairRow.due_at.set(until),
+                PairRow.planned_s1.set(pair.s1),
+                *_judged(pair, "wait", reason.value, now),
+                *self._returned(pair, now),
+            ],
+        )
+
+    def drop(self, pair: Pair, reason: Reason, now: int) -> bool:
+        """Stop the timer for this silence, if register and timer are still those that were judged."""
+        return self._answer(
+            pair,
+            [
+                PairRow.due_shard.remove(),
+                PairRow.due_at.remove(),
+                PairRow.closed_s1.set(pair.s1),
+                PairRow.planned_s1.set(pair.s1),
+                PairRow.attempts.remove(),
+                *_judged(pair, "drop", reason.value, now),
+                *self._returned(pair, now),
+            ],
+        )
+
+    def lease(self, pair: Pair, until: int) -> bool:
+        """Move the timer into the future before the pair is enqueued: should the queue lose it, it rings again."""
+        return self._answer(pair, [PairRow.due_at.set(until), PairRow.planned_s1.set(pair.s1)])
+
+    def _answer(self, pair: Pair, actions: Sequence[Any]) -> bool:
+        return self._conditionally(pair.user, pair.bot, actions=actions, condition=_as_judged(pair))
+
+    @staticmethod
+    def _returned(pair: Pair, now: int) -> list[Any]:
+        """The user came back after a moment had been planned: the ledger keeps that the earlier silence ended so."""
+        if pair.planned_s1 and pair.planned_s1 not in (pair.s1, pair.closed_s1):
+            return [PairRow.returned_s1.set(pair.planned_s1), PairRow.returned_at.set(now)]
+        return []
+
+    # ── what is true of a person ────────────────────────────────────────────────────────────────────────────
+
+    def opt_out(self, user: str, at: int) -> None:
+        """Record a stop. Permanent: the row no longer expires. An older stop never replaces a newer one."""
+        self._mark(user, PairRow.opted_out_at, at)
+
+    def opt_in(self, user: str, at: int) -> None:
+        """Record a yes of the user's own."""
+        self._mark(user, PairRow.consent_at, at)
+
+    def mark_minor(self, user: str) -> None:
+        """Sticky: only the operator clears it."""
+        self._db.update(self._table, user, EVERY_BOT, actions=[PairRow.minor.set(True), *_forever()])
+
+    def hold(self, user: str, until: int) -> None:
+        """An opaque hold: neither its cause nor any word of it is stored. A longer one is never shortened."""
+        self._conditionally(
+            user,
+            EVERY_BOT,
+            actions=[PairRow.hold_until.set(until), PairRow.expires_at.set(PairRow.keep_until | until)],
+            condition=PairRow.hold_until.does_not_exist() | (PairRow.hold_until < until),
+        )
+
+    def human_took_over(self, user: str, at: int, *, until: int) -> None:
+        """The platform announced who owns the thread: a person or another app until `until` (== at: control is back)."""
+        self._conditionally(
+            user,
+            EVERY_BOT,
+            actions=[
+                PairRow.human_at.set(at),
+                PairRow.human_until.set(until),
+                PairRow.expires_at.set(PairRow.keep_until | (max(at, until) + 60 * 86_400)),
+            ],
+            condition=PairRow.human_at.does_not_exist() | (PairRow.human_at < at),
+        )
+
+    def echo(self, user: str, app_id: str, at: int) -> None:
+        """The business's side wrote: when, and through which app (`none`: no app named, so a person did)."""
+        app = Path([f"{_ECHO}{app_id or 'none'}"])
+        later = PairRow.expires_at.set(PairRow.keep_until | (at + 60 * 86_400))
+        if self._conditionally(
+            user,
+            EVERY_BOT,
+            actions=[app.set({"N": str(at)}), PairRow.echo_at.set(at), later],
+            condition=PairRow.echo_at.does_not_exist() | (PairRow.echo_at < at),
+        ):
+            return
+        self._conditionally(
+            user,
+            EVERY_BOT,
+            actions=[app.set({"N": str(at)})],
+            condition=app.does_not_exist() | (app < {"N": str(at)}),
+        )
+
+    def _mark(self, user: str, attribute: Any, at: int) -> None:
+        self._conditionally(
+            user,
+            EVERY_BOT,
+            actions=[attribute.set(at), *_forever()],
+            condition=attribute.does_not_exist() | (attribute < at),
+        )
+
+    def _conditionally(self, user: str, bot: str, *, actions: Sequence[Any], condition: Any) -> bool:
+        try:
+            self._db.update(self._table, user, bot, actions=actions, condition=condition)
+        except ConditionFailed:
+            return False
+        return True
+
+    # ── the reservation ─────────────────────────────────────────────────────────────────────────────────────
+
+    def reserve(
+        self,
+        pair: Pair,
+        person: Person,
+        bot: Bot,
+        *,
+        bots: BotStore,
+        follow_up_id: str,
+        route: str,
+        now: int,
+        cooldown: int,
+    ) -> tuple[str, ...]:
+        """Spend the follow-up before it is delivered. () when it is ours, else which conditions failed.
+
+            read ────────────── guard, write ────────────── reserve ── deliver ── record
+              │                                                │
+              └ whatever changes here (a message, STOP, hold,  ┘ … changes something one of the three conditions
+                hand-over, pause, another bot's follow-up)         names, and the reservation is refused.
+
+        One TransactWriteItems: the pair as judged, the user's row `*` free of marks, the bot's version and mode.
+        """
+        get = self._db.connection.get_operation_kwargs
+        marks_free = (
+            (PairRow.opted_out_at.does_not_exist() | (PairRow.opted_out_at < PairRow.consent_at))
+            & PairRow.minor.does_not_exist()
+            & (PairRow.hold_until.does_not_exist() | (PairRow.hold_until <= now))
+            & (PairRow.human_until.does_not_exist() | (PairRow.human_until <= now))
+            & _same(PairRow.echo_at, person.echo_at)
+            & _same(PairRow.consent_at, person.consent_at)
+            & (PairRow.last_follow_up_at.does_not_exist() | (PairRow.last_follow_up_at <= now - cooldown))
+        )
+        update_pair = get(
+            self._table,
+            pair.user,
+            pair.bot,
+            actions=[
+                PairRow.used_at.set(now),
+                PairRow.follow_up_id.set(follow_up_id),
+                PairRow.route.set(route),
+                PairRow.outcome.set("reserved"),
+                PairRow.outcome_at.set(now),
+                PairRow.closed_s1.set(pair.s1),
+                PairRow.planned_s1.set(pair.s1),
+                PairRow.due_shard.remove(),
+                PairRow.due_at.remove(),
+                *_judged(pair, "send", "", now),
+                *_forever(),
+            ],
+            condition=_as_judged(pair) & _same(PairRow.used_at, pair.used_at),
+        )
+        update_person = get(
+            self._table,
+            pair.user,
+            EVERY_BOT,
+            actions=[
+                PairRow.last_follow_up_at.set(now),
+                PairRow.last_follow_up_id.set(follow_up_id),
+                PairRow.expires_at.set(PairRow.keep_until | (now + cooldown + 60 * 86_400)),
+            ],
+            condition=marks_free,
+        )
+        try:
+            self._db.call(
+                "TransactWriteItems",
+                {
+                    "TransactItems": [
+                        {"Update": update_pair},
+                        {"Update": update_person},
+                        {"ConditionCheck": bots.unchanged(bot)},
+                    ]
+                },
+            )
+        except TransactionRefused as refused:
+            names = ("pair", "person", "bot")
+            return tuple(n for n, code in zip(names, refused.reasons, strict=False) if code != "None") or names
+        return ()
+
+    def release(self, pair: Pair, person: Person, *, follow_up_id: str, due_at: int, reason: str, now: int) -> bool:
+        """Give a reservation back after a refusal known to have sent nothing; the timer runs again.
+
+        False: somebody else has changed the pair since; then the reservation stays spent.
+        """
+        get = self._db.connection.get_operation_kwargs
+        before = [PairRow.used_at.remove()] if pair.used_at is None else [PairRow.used_at.set(pair.used_at)]
+        restored = (
+            [PairRow.last_follow_up_at.remove(), PairRow.last_follow_up_id.remove()]
+            if person.last_follow_up_at is None
+            else [
+                PairRow.last_follow_up_at.set(person.last_follow_up_at),
+                PairRow.last_follow_up_id.set(person.last_follow_up_id),
+            ]
+        )
+        update_pair = get(
+            self._table,
+            pair.user,
+            pair.bot,
+            actions=[
+                *before,
+                PairRow.outcome.set("released"),
+                PairRow.outcome_at.set(now),
+                PairRow.reason.set(reason),
+                PairRow.attempts.set((PairRow.attempts | 0) + 1),
+                PairRow.closed_s1.remove(),
+                PairRow.due_shard.set(shard_of(pair.user, self._shards)),
+                PairRow.due_at.set(due_at),
+            ],
+            condition=PairRow.user.exists()
+            & (PairRow.follow_up_id == follow_up_id)
+            & (PairRow.outcome == "reserved"),
+        )
+        update_person = get(
+            self._table,
+            pair.user,
+            EVERY_BOT,
+            actions=restored,
+            condition=PairRow.last_follow_up_id == follow_up_id,
+        )
+        try:
+            self._db.call("TransactWriteItems", {"TransactItems": [{"Update": update_pair}, {"Update": update_person}]})
+        except TransactionRefused:
+            return False
+        return True
+
+    def record(self, pair: Pair, *, follow_up_id: str, outcome: str, code: int | None, message_id: str, now: int) -> bool:
+        """Write what became of the attempt, unless a receipt has settled it already."""
+        actions = [PairRow.outcome.set(outcome), PairRow.outcome_at.set(now)]
+        if code is not None:
+            actions.append(PairRow.outcome_code.set(code))
+        if message_id:
+            actions.append(PairRow.message_id.set(message_id))
+        return self._conditionally(
+            pair.user,
+            pair.bot,
+            actions=actions,
+            condition=PairRow.user.exists()
+            & (PairRow.follow_up_id == follow_up_id)
+            & PairRow.outcome.is_in("reserved", "unknown"),
+        )
+
+    def settle(self, user: str, bot: str, *, follow_up_id: str, outcome: str, code: int | None, at: int) -> bool:
+        """A receipt tells what became of our follow-up. `failed` and `read` are final; order does not matter."""
+        actions = [PairRow.outcome.set(outcome), PairRow.outcome_at.set(at)]
+        if code is not None:
+            actions.append(PairRow.outcome_code.set(code))
+        later = {"accepted": (), "delivered": ("read", "failed"), "read": (), "failed": ()}[outcome]
+        condition = PairRow.user.exists() & (PairRow.follow_up_id == follow_up_id)
+        if outcome == "accepted":
+            condition &= PairRow.outcome.is_in("reserved", "unknown")
+        elif later:
+            condition &= ~PairRow.outcome.is_in(*later)
+        return self._conditionally(user, bot, actions=actions, condition=condition)
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def read(self, due: Sequence[Due], *, consistent: bool) -> tuple[dict[Due, Pair], dict[str, Person]]:
+        """Pairs and persons of up to 50 timers in one BatchGetItem (AWS: 100 keys a request)."""
+        keys = {(d.user, d.bot) for d in due} | {(d.user, EVERY_BOT) for d in due}
+        items = self._db_batch_get(sorted(keys), consistent=consistent)
+        pairs = {Due(text(i, "user"), text(i, "bot")): read_pair(i) for i in items if text(i, "bot") != EVERY_BOT}
+        persons = {text(i, "user"): read_person(text(i, "user"), i) for i in items if text(i, "bot") == EVERY_BOT}
+        return pairs, {d.user: persons.get(d.user, Person(d.user)) for d in due}
+
+    def _db_batch_get(self, keys: Sequence[tuple[str, str]], *, consistent: bool) -> list[Item]:
+        wanted: list[dict[str, Any]] = [{"user": {"S": user}, "bot": {"S": bot}} for user, bot in keys]
+        items: list[Item] = []
+        while wanted:
+            answer = self._db.call(
+                "BatchGetItem",
+                {"RequestItems": {self._table: {"Keys": wanted, "ConsistentRead": consistent}}},
+            )
+            items += answer["Responses"].get(self._table, [])
+            wanted = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+        return items
+
+
+def _forever() -> list[Any]:
+    """A mark that outlives its conversation: no later message may bring the TTL back."""
+    return [PairRow.keep_until.set(FOREVER), PairRow.expires_at.set(FOREVER)]
+
+
+def _judged(pair: Pair, verdict: str, reason: str, now: int) -> list[Any]:
+    return [
+        PairRow.verdict.set(verdict),
+        PairRow.reason.set(reason),
+        PairRow.verdict_at.set(now),
+        PairRow.verdict_s1.set(pair.s1),
+    ]
+
+
+def _same(attribute: Any, value: Any) -> Any:
+    return attribute.does_not_exist() if value is None else attribute == value
+
+
+def _register_is(pair: Pair) -> Any:
+    condition = None
+    for slot, value in zip(_REGISTER, (*pair.register, *[""] * SLOTS), strict=False):
+        part = (slot == value) if value else (slot.does_not_exist() | (slot == ""))
+        condition = part if condition is None else condition & part
+    return condition
+
+
+def _as_judged(pair: Pair) -> Any:
+    """The pair still is what was judged: it exists, its register and its timer are the same."""
+    return PairRow.user.exists() & _register_is(pair) & _same(PairRow.due_at, pair.due_at)

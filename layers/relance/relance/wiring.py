@@ -1,0 +1,122 @@
+"""The composition root: the only place that knows every part. Built at cold start, kept for the environment's life."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, partial
+from typing import Any
+
+from relance import config
+from relance.clock import utc_now
+from relance.errors import RelanceError
+from relance.store.tables import Database
+
+
+@cache
+def _database(read_timeout: float, attempts: int) -> Database:
+    """One connection per process: one botocore session and one DynamoDB client serve everything."""
+    database = Database(read_timeout=read_timeout, attempts=attempts)
+    database.connect()
+    return database
+
+
+def webhook(channel: str) -> Any:
+    """One channel's webhook. Its time-outs add up to less than the five seconds Meta waits."""
+    from relance.channels import parser
+    from relance.receive import Webhook
+    from relance.remember import Memory
+    from relance.secrets import Secrets
+    from relance.store.interactions import InteractionStore
+    from relance.store.pairs import PairStore
+
+    settings = config.webhook()
+    database = _database(1, 2)
+    hook = Webhook(
+        channel=channel,
+        parse=parser(channel),
+        pairs=PairStore(database, settings.pairs_table, shards=settings.due_shards),
+        interactions=InteractionStore(database, settings.interactions_table),
+        secrets=Secrets(database.client("ssm"), utc_now),
+        secrets_path=settings.secrets_path,
+        memory=Memory(
+            min_interactions=settings.min_interactions,
+            window=settings.window,
+            min_silence=settings.min_silence,
+            text_ttl=settings.text_ttl,
+            crisis_hold=settings.crisis_hold,
+        ),
+        clock=utc_now,
+    )
+    # Read during INIT, where Lambda lends a full CPU; a hole is reported by the first request, not by a dead init.
+    with suppress(RelanceError):
+        hook.keys()
+    return hook
+
+
+def sweeper() -> Callable[..., Any]:
+    """The sweep with all but the shards asked for, its time and its time limit."""
+    from relance.alarms import WebhookAlarm
+    from relance.events import Bus
+    from relance.outbox import Outbox
+    from relance.store.bots import BotStore
+    from relance.store.pairs import PairStore
+    from relance.sweep import sweep
+
+    settings = config.sweeper()
+    database = _database(2, 3)
+    return partial(
+        sweep,
+        shard_count=settings.due_shards,
+        pairs=PairStore(database, settings.pairs_table, shards=settings.due_shards),
+        bots=BotStore(database, settings.bots_table),
+        outbox=Outbox(database.client("sqs"), settings.queue_url),
+        bus=Bus(database.client("events"), settings.event_bus),
+        alarm=WebhookAlarm(database.client("cloudwatch"), settings.webhook_alarm),
+        rules=settings.rules,
+    )
+
+
+def sender() -> Any:
+    """The sender with its writer, its store and its way to the Graph API."""
+    from relance.channels.graph import GraphClient
+    from relance.events import Bus
+    from relance.secrets import Secrets
+    from relance.send import Sender
+    from relance.store.bots import BotStore
+    from relance.store.interactions import InteractionStore
+    from relance.store.pairs import PairStore
+
+    settings = config.sender()
+    database = _database(2, 3)
+    return Sender(
+        pairs=PairStore(database, settings.pairs_table, shards=settings.due_shards),
+        bots=BotStore(database, settings.bots_table),
+        interactions=InteractionStore(database, settings.interactions_table),
+        writer=_writer(settings, database),
+        graph=GraphClient(
+            urls={"facebook": settings.graph_url, "instagram": settings.instagram_graph_url},
+            version=settings.graph_version,
+        ),
+        secrets=Secrets(database.client("ssm"), utc_now),
+        secrets_path=settings.secrets_path,
+        bus=Bus(database.client("events"), settings.event_bus),
+        rules=settings.rules,
+    )
+
+
+def _writer(settings: config.SenderConfig, database: Database) -> Any:
+    if settings.writer == "bedrock":
+        from relance.writers.bedrock import BedrockWriter
+
+        # A model may think for longer than a table: its own read time-out, and one retry of botocore's.
+        client = database.client(
+            "bedrock-runtime", read_timeout=10, retries={"mode": "standard", "total_max_attempts": 1}
+        )
+        return BedrockWriter(client, settings.model_id)
+    from relance.writers.embedded import EmbeddedWriter
+
+    return EmbeddedWriter()
+
+
+def reset() -> None:
+    """Forget what was built: the next call builds anew (a fresh local stack)."""
+    _database.cache_clear()
