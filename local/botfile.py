@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from zoneinfo import available_timezones
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
@@ -287,7 +287,8 @@ def _clock_face(hours: Hours) -> str:
 
 @cache
 def _known_zones() -> list[str]:
-    return sorted(available_timezones())
+    """The zones of the tzdata package: what the functions know, whatever else this machine has."""
+    return files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
 
 
 type _Findings = Iterator[tuple[str, str, str]]
@@ -494,16 +495,16 @@ def read_all(
     `rules` are the deployment's parameters, which a bot may not soften (default: those of template.yaml). The hours
     that an audience shares are measured over `year` (default: this one).
     """
-    files = [_checked(path, rules or Rules(), year) for path in dict.fromkeys(map(Path, paths))]
+    read = [_checked(path, rules or Rules(), year) for path in dict.fromkeys(map(Path, paths))]
     seen: dict[str, str] = {}
-    for file in files:
+    for file in read:
         account = str(file.data.get("bot", ""))
         if account in seen:
             file.blame("bot", f"`{account}` is already in {seen[account]}", "one account has one file: merge the two")
         elif account:
             seen[account] = file.name
-    problems = [problem for file in files for problem in sorted(file.problems, key=lambda p: p.line)]
-    return ([] if problems else [_bot(file.data) for file in files]), problems
+    problems = [problem for file in read for problem in sorted(file.problems, key=lambda p: p.line)]
+    return ([] if problems else [_bot(file.data) for file in read]), problems
 
 
 def validate(paths: Sequence[str | Path], *, rules: Rules | None = None, year: int | None = None) -> list[Problem]:

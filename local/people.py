@@ -12,13 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from local.graph import APP_ID
 from relance.interaction import HOUR, MINUTE, PAYLOAD_STOP, PAYLOAD_YES
 
 # A Monday. Europe's clocks go forward on the second Sunday of this fortnight.
 START = int(datetime(2026, 3, 16, tzinfo=UTC).timestamp())
 DAYS = 14
 
-OWN_APP = "100000000000901"
+# The bots' own app, and the one through which the stand-in says relance writes.
+OWN_APPS = ("100000000000901", APP_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Account:
     """A bot of the demo: one of the example files, with what differs on this account.
 
     `enabled` is the moment it is switched on, in seconds after the start; before the start by default.
+    `min_silence` (hours) is set past what the file check lets through, to show what the rules do with it.
     """
 
     id: str
@@ -33,6 +36,7 @@ class Account:
     file: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     enabled: int = -2 * HOUR
+    min_silence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,17 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Fortnight:
-    """A whole scenario. `acts` are in the order in which they were done."""
+    """A whole scenario. `acts` are in the order in which they were done.
+
+    `undeliverable` are the people whose WhatsApp message the platform takes and later reports as failed.
+    """
 
     start: int
     end: int
     accounts: tuple[Account, ...]
     humans: tuple[Human, ...]
     acts: tuple[Act, ...]
+    undeliverable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ _PATIENT = {"min_silence": "60h", "preferred_silence": "72h"}
 _AI_HELPS = {"ai_is_incidental": True}
 _REMINDER = {"name": "tutor_next_exercise", "language": "es_MX", "category": "MARKETING", "ttl": "5d"}
 
-CINEMA_MESSENGER = Account("100000000000001", "messenger", _CINEMA, {**_LIVE, "app_ids": [OWN_APP]})
+CINEMA_MESSENGER = Account("100000000000001", "messenger", _CINEMA, {**_LIVE, "app_ids": list(OWN_APPS)})
 CINEMA_WHATSAPP = Account(
     "100000000000011",
     "whatsapp",
@@ -122,9 +130,9 @@ CINEMA_WHATSAPP = Account(
         "quiet_days": [],
     },
 )
-CINEMA_INSTAGRAM = Account("100000000000021", "instagram", _CINEMA, {**_LIVE, "app_ids": [OWN_APP]}, enabled=60 * HOUR)
+CINEMA_INSTAGRAM = Account("100000000000021", "instagram", _CINEMA, {**_LIVE, "app_ids": list(OWN_APPS)}, enabled=42 * HOUR)
 TUTOR_WHATSAPP = Account("100000000000002", "whatsapp", _TUTOR, _LIVE)
-_ELSEWHERE = {**_LIVE, "ai_is_incidental": None, "template": None, "app_ids": [OWN_APP]}
+_ELSEWHERE = {**_LIVE, "ai_is_incidental": None, "template": None, "app_ids": list(OWN_APPS)}
 TUTOR_MESSENGER = Account("100000000000012", "messenger", _TUTOR, _ELSEWHERE)
 TUTOR_INSTAGRAM = Account("100000000000022", "instagram", _TUTOR, _ELSEWHERE)
 TUTOR_BRAZIL = Account(
@@ -142,7 +150,7 @@ TUTOR_BRAZIL = Account(
     },
 )
 PATIENT_WHATSAPP = Account("100000000000042", "whatsapp", _TUTOR, {**_LIVE, **_PATIENT, "template": _REMINDER})
-PATIENT_INSTAGRAM = Account("100000000000052", "instagram", _TUTOR, {**_ELSEWHERE, **_PATIENT})
+PATIENT_INSTAGRAM = Account("100000000000052", "instagram", _TUTOR, _ELSEWHERE, min_silence=60)
 
 ACCOUNTS = (
     CINEMA_MESSENGER,
@@ -837,8 +845,7 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
     ),
 )
 
-# Whose follow-up the platform reports as undeliverable afterwards.
-UNDELIVERABLE = frozenset({"Paola Ríos"})
+_UNDELIVERABLE = frozenset({"Paola Ríos"})
 
 _OPERATOR = ((CINEMA_INSTAGRAM.enabled, "enable", CINEMA_INSTAGRAM), (11 * 24 * HOUR, "pause", TUTOR_MESSENGER))
 
@@ -854,7 +861,8 @@ def the_fortnight() -> Fortnight:
     acts += _quiz("Tomás Zubiri", "America/Mexico_City", TUTOR_INSTAGRAM)
     acts += [Act(START + after, kind, bot=account.id, operator=True) for after, kind, account in _OPERATOR]
     humans = tuple(human for human, _ in STORIES)
-    return Fortnight(START, START + DAYS * 24 * HOUR, ACCOUNTS, humans, tuple(sorted(acts, key=lambda act: act.at)))
+    end = START + DAYS * 24 * HOUR
+    return Fortnight(START, end, ACCOUNTS, humans, tuple(sorted(acts, key=lambda act: act.at)), _UNDELIVERABLE)
 
 
 def _acts_of(human: Human, talks: tuple[Talk, ...]) -> list[Act]:

@@ -230,7 +230,9 @@ class LocalStack:
         self._fired: dict[str, int] = {}
         self._considered = {each.name: _before(self.now, each.period) for each in self._schedules}
         _reset_wiring()
+        self._heard: list[dict[str, Any]] = []
         _create(self.template)
+        self._listen()
         self._put_secrets()
 
     def _put_secrets(self) -> None:
@@ -573,9 +575,27 @@ class LocalStack:
         return [{"version": 0, **row} for row in self._rows("Bots")]
 
     def events(self) -> list[dict[str, Any]]:
-        """What was put on the event bus, oldest first, as EventBridge would hand it to a rule."""
-        archives = events_backends[ACCOUNT][REGION].archives
-        return [dict(event) for archive in archives.values() for event in archive.events]
+        """What was put on the event bus, oldest first, in the keys of an EventBridge event."""
+        return list(self._heard)
+
+    def _listen(self) -> None:
+        """Note what is put on the bus; moto itself keeps only what a rule sends somewhere."""
+        backend = events_backends[ACCOUNT][REGION]
+        put = backend.put_events
+
+        def noted(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            self._heard += [
+                {
+                    "time": self.now,
+                    "source": each.get("Source"),
+                    "detail-type": each.get("DetailType"),
+                    "detail": _json_or_text(each.get("Detail", "")),
+                }
+                for each in events
+            ]
+            return put(events)
+
+        backend.put_events = noted
 
     @property
     def logs(self) -> str:
@@ -678,8 +698,6 @@ def _create(template: Template) -> None:
         sqs.create_queue(QueueName=template.name(id_), Attributes=attributes)
     for id_ in template.of_type(BUS):
         events.create_event_bus(Name=template.name(id_))
-        # An archive keeps whatever is put on the bus, so that one can look it up.
-        events.create_archive(ArchiveName=f"{id_}-archive", EventSourceArn=template.arn(id_))
     for id_, properties in template.of_type(ALARM).items():
         alarm = {**properties, "AlarmName": template.name(id_)}
         cloudwatch.put_metric_alarm(**_fitting(cloudwatch, "PutMetricAlarm", alarm))

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from relance import disclosure, rules, zones
 from relance.bot import Bot
-from relance.channels.graph import GraphClient, Outbound, flattened
+from relance.channels.graph import GraphClient, Outbound, flattened, request_body
 from relance.errors import ConfigurationError, TemporaryFailure
 from relance.events import Bus, Happened
 from relance.guard import conversation
@@ -163,6 +163,11 @@ class Sender:
             language=language,
             parameters=(flattened(text),) if route == TEMPLATE else (),
         )
+        try:
+            request_body(message)
+        except ValueError:
+            # Found out before the reservation: a message that can never be sent must not spend it.
+            return self._drop(pair, Reason.DRAFT_REFUSED, now)
         refused = self.pairs.reserve(
             pair,
             person,

@@ -1,0 +1,404 @@
+"""The pairs table's exact requests, on moto with the tables of template.yaml: register, timer, reservation."""
+
+from dataclasses import replace
+
+import pytest
+
+from local.stack import LocalStack
+from relance.bot import Bot
+from relance.pair import EVERY_BOT, Person, entry
+from relance.reason import Reason
+from relance.store.bots import BotStore
+from relance.store.pairs import Due, PairStore
+from relance.store.tables import Database
+
+NOW = 1_768_478_400  # 2026-01-15T12:00:00Z
+USER, BOT_ID = "messenger#0123456789abcdef0123456789abcdef", "1001"
+COOLDOWN = 14 * 86_400
+
+
+@pytest.fixture
+def stack(monkeypatch):
+    """Tables from the template; credentials that open nothing."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with LocalStack(start=NOW) as running:
+        yield running
+
+
+@pytest.fixture
+def database(stack):
+    """The one connection."""
+    return Database()
+
+
+@pytest.fixture
+def pairs(stack, database):
+    """The store under test."""
+    return PairStore(database, stack.template.name("Pairs"), shards=2)
+
+
+@pytest.fixture
+def bots(stack, database):
+    """The bots table with one live bot in it."""
+    stack.publish(LIVE, enabled_at=0)
+    return BotStore(database, stack.template.name("Bots"))
+
+
+LIVE = Bot(id=BOT_ID, channel="messenger", mode="live", notice=True, zone="Europe/Paris", languages=("en",))
+
+
+def count(pairs, at, message_id, user=USER):
+    """Count a message written at `at`."""
+    return pairs.count(user, BOT_ID, at=at, message_id=message_id, to="2002", expires_at=at + 86_400)
+
+
+def five(pairs):
+    """A pair with five messages and a running timer."""
+    for i in range(5):
+        pair = count(pairs, NOW - 500 + i * 100, f"m{i}")
+    pairs.start_timer(pair, NOW)
+    return read(pairs)
+
+
+def read(pairs):
+    """The pair as stored."""
+    found, _ = pairs.read([Due(USER, BOT_ID)], consistent=True)
+    return found[Due(USER, BOT_ID)]
+
+
+def person(pairs):
+    """The user's row as stored."""
+    _, persons = pairs.read([Due(USER, BOT_ID)], consistent=True)
+    return persons[USER]
+
+
+def requests(database):
+    """Every DynamoDB operation from now on, as botocore sends them."""
+    sent = []
+    database.connection.client.meta.events.register(
+        "before-send.dynamodb.*", lambda request, **_: sent.append(request.headers["X-Amz-Target"].split(b".")[1].decode())
+    )
+    return sent
+
+
+# ── the register ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_message_shifts_the_register_with_one_write_and_no_read(database, pairs):
+    """One UpdateItem per message in order."""
+    sent = requests(database)
+
+    pair = [count(pairs, NOW + i, f"m{i}") for i in range(6)][-1]
+
+    assert ["UpdateItem"] * 6 == sent
+    assert tuple(entry(NOW + i, f"m{i}") for i in (5, 4, 3, 2, 1)) == pair.register
+
+
+def test_the_same_message_counts_once_however_often(pairs):
+    """Redelivered at once, after others, and after it has left the register."""
+    for i in range(7):
+        count(pairs, NOW + i, f"m{i}")
+    before = read(pairs)
+
+    for i in (6, 6, 3, 0):
+        count(pairs, NOW + i, f"m{i}")
+
+    assert before == read(pairs)
+
+
+def test_two_messages_of_one_second_both_count(pairs):
+    """The register's entries differ by message, and one second needs no second request."""
+    count(pairs, NOW, "a")
+    pair = count(pairs, NOW, "b")
+
+    assert {entry(NOW, "a"), entry(NOW, "b")} == set(pair.register)
+
+
+def test_an_overtaken_message_takes_its_place(pairs):
+    """WhatsApp redelivers for days: an old message never moves the newest back."""
+    count(pairs, NOW, "new")
+    pair = count(pairs, NOW - 100, "old")
+
+    assert (entry(NOW, "new"), entry(NOW - 100, "old")) == pair.register
+
+
+def test_a_merge_that_lost_a_race_merges_again(database, pairs):
+    """Another writer comes between the read and the write: nothing of either is lost."""
+    count(pairs, NOW, "new")
+    raced = []
+
+    def race(request, **_):
+        if b"UpdateItem" in request.headers["X-Amz-Target"] and b"s1 = " not in request.body and not raced:
+            raced.append(True)
+        if len(raced) == 1 and b"attribute_exists" in request.body:
+            raced.append(True)
+            count(pairs, NOW + 5, "between")
+
+    database.connection.client.meta.events.register("before-send.dynamodb.UpdateItem", race)
+    count(pairs, NOW - 100, "old")
+
+    assert ("between", "new", "old") == tuple(
+        {entry(NOW + 5, "between"): "between", entry(NOW, "new"): "new", entry(NOW - 100, "old"): "old"}[value]
+        for value in read(pairs).register
+    )
+
+
+def test_an_answer_lost_after_the_write_does_not_shift_twice(database, pairs):
+    """botocore sends again when the answer is lost, and meets its own entry in the condition."""
+    count(pairs, NOW, "m0")
+    sent = requests(database)
+    database.connection.client.meta.events.register_first(
+        "needs-retry.dynamodb.UpdateItem", lambda attempts, **_: 0 if attempts == 1 else None
+    )
+
+    pair = count(pairs, NOW + 1, "m1")
+
+    assert ["UpdateItem", "UpdateItem"] == sent
+    assert (entry(NOW + 1, "m1"), entry(NOW, "m0")) == pair.register
+
+
+# ── the timer ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ringing(pairs, now):
+    """Keys that ring, over all shards."""
+    return [due for shard in ("00", "01") for page in pairs.ringing(shard, now, limit=1) for due in page]
+
+
+def test_a_timer_rings_when_its_moment_has_come_and_not_before(pairs):
+    """The sparse index holds exactly the running timers."""
+    five(pairs)
+
+    assert [] == ringing(pairs, NOW - 1)
+    assert [Due(USER, BOT_ID)] == ringing(pairs, NOW)
+
+
+def test_a_running_timer_is_left_alone(pairs):
+    """Lazy: a second start changes nothing."""
+    pair = five(pairs)
+
+    assert False is pairs.start_timer(pair, NOW + 999)
+    assert NOW == read(pairs).due_at
+
+
+@pytest.mark.parametrize("answer", ["wait", "drop", "lease"])
+def test_an_answer_needs_the_silence_and_the_timer_that_were_judged(pairs, answer):
+    """Else a new silence would lose its timer (simulated: 2,165 of 20,000 histories)."""
+    judged = five(pairs)
+    count(pairs, NOW + 10, "another")
+    acts = {
+        "wait": lambda pair: pairs.wait(pair, NOW + 60, Reason.TOO_SOON, NOW),
+        "drop": lambda pair: pairs.drop(pair, Reason.OPTED_OUT, NOW),
+        "lease": lambda pair: pairs.lease(pair, NOW + 600),
+    }
+
+    assert False is acts[answer](judged)
+    assert NOW == read(pairs).due_at
+    assert True is acts[answer](read(pairs))
+
+
+def test_a_drop_stops_the_timer_and_leaves_the_index(pairs):
+    """And the ledger says why, for which silence."""
+    pair = five(pairs)
+    pairs.drop(pair, Reason.OPTED_OUT, NOW)
+
+    after = read(pairs)
+    assert [] == ringing(pairs, NOW + 10**6)
+    assert (None, "opted_out", pair.s1) == (after.due_at, after.reason, after.closed_s1)
+
+
+def test_no_update_makes_a_ghost(stack, pairs):
+    """An update after a TTL deletion must not create a row that holds only a timer."""
+    pair = five(pairs)
+    stack.travel(NOW + 10 * 86_400)
+    stack.expire()
+
+    pairs.start_timer(pair, NOW)
+    pairs.open_window(USER, BOT_ID, NOW)
+    pairs.drop(pair, Reason.TOO_LATE, NOW)
+
+    assert [] == stack.pairs()
+
+
+# ── marks of a person ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stop_is_stored_whether_or_not_the_user_is_known(pairs):
+    """An opt-out may be the first thing ever heard of a user; it never expires and an old one changes nothing."""
+    pairs.opt_out(USER, NOW)
+    pairs.opt_out(USER, NOW - 100)
+
+    assert NOW == person(pairs).opted_out_at
+
+
+def test_a_mark_outlives_the_conversation(stack, pairs):
+    """No later message of the user brings the TTL back."""
+    pairs.opt_out(USER, NOW)
+    pairs.hold(USER, NOW + 50)
+    pairs.echo(USER, "", NOW + 60)
+    stack.travel(NOW + 400 * 86_400)
+    stack.expire()
+
+    assert NOW == person(pairs).opted_out_at
+
+
+def test_a_hold_is_never_shortened(pairs):
+    """Two crises: the later end holds."""
+    pairs.hold(USER, NOW + 100)
+    pairs.hold(USER, NOW + 50)
+
+    assert NOW + 100 == person(pairs).hold_until
+
+
+def test_control_comes_back_and_an_older_take_over_cannot_undo_that(pairs):
+    """Events may arrive in any order."""
+    pairs.human_took_over(USER, NOW, until=NOW + 999)
+    pairs.human_took_over(USER, NOW + 10, until=NOW + 10)
+    pairs.human_took_over(USER, NOW + 5, until=NOW + 9999)
+
+    assert NOW + 10 == person(pairs).human_until
+
+
+def test_echoes_are_kept_per_app_whatever_their_order(pairs):
+    """Who wrote last, and when each app did: the bot's file says later whose they are."""
+    pairs.echo(USER, "77", NOW)
+    pairs.echo(USER, "", NOW - 50)
+    pairs.echo(USER, "77", NOW - 99)
+
+    assert ({"77": NOW, "none": NOW - 50}, NOW) == (person(pairs).echoes, person(pairs).echo_at)
+
+
+# ── the reservation ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def reserve(pairs, bots, pair, someone, bot, follow_up_id="relance:1", now=NOW):
+    """Reserve with what was judged."""
+    return pairs.reserve(
+        pair, someone, bot, bots=bots, follow_up_id=follow_up_id, route="free_form", now=now, cooldown=COOLDOWN
+    )
+
+
+def published(bots):
+    """The bot as stored."""
+    return bots.read([BOT_ID], consistent=True)[0][BOT_ID]
+
+
+def test_a_reservation_can_be_had_once(pairs, bots):
+    """Two senders judged the same pair: one of them reserves."""
+    pair, someone, bot = five(pairs), person(pairs), published(bots)
+
+    assert () == reserve(pairs, bots, pair, someone, bot)
+    assert ("pair", "person") == reserve(pairs, bots, pair, someone, bot, "relance:2")
+    assert (NOW, "relance:1", None) == (read(pairs).used_at, read(pairs).follow_up_id, read(pairs).due_at)
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        (lambda pairs, stack: pairs.opt_out(USER, NOW), ("person",)),
+        (lambda pairs, stack: pairs.mark_minor(USER), ("person",)),
+        (lambda pairs, stack: pairs.hold(USER, NOW + 1), ("person",)),
+        (lambda pairs, stack: pairs.human_took_over(USER, NOW, until=NOW + 1), ("person",)),
+        (lambda pairs, stack: pairs.echo(USER, "", NOW), ("person",)),
+        (lambda pairs, stack: count(pairs, NOW, "a new message"), ("pair",)),
+        (lambda pairs, stack: stack.pause(BOT_ID), ("bot",)),
+        (lambda pairs, stack: stack.publish(replace(LIVE, name="renamed"), enabled_at=0), ("bot",)),
+    ],
+)
+def test_whatever_happens_between_read_and_reserve_wins(stack, pairs, bots, change, refused):
+    """Never after no: stop, minor, hold, hand-over, an echo, a new message, a pause, a changed bot."""
+    pair, someone, bot = five(pairs), person(pairs), published(bots)
+
+    change(pairs, stack)
+
+    assert refused == reserve(pairs, bots, pair, someone, bot)
+    assert None is read(pairs).used_at
+
+
+def test_another_bots_follow_up_within_the_cooldown_wins(pairs, bots):
+    """Not crowded: the mark is on the person, not on the pair."""
+    pair, bot = five(pairs), published(bots)
+    stale = Person(USER)
+    pairs._db.update(
+        pairs._table, USER, EVERY_BOT, actions=[_set("last_follow_up_at", NOW - COOLDOWN + 1)], condition=None
+    )
+
+    assert ("person",) == reserve(pairs, bots, pair, stale, bot)
+
+
+def _set(name, value):
+    from relance.store.tables import PairRow
+
+    return getattr(PairRow, name).set(value)
+
+
+def test_a_fresh_yes_after_a_stop_can_be_reserved(pairs, bots):
+    """The user's own younger opt-in undoes the stop."""
+    pair, bot = five(pairs), published(bots)
+    pairs.opt_out(USER, NOW - 10)
+    pairs.opt_in(USER, NOW - 5)
+
+    assert () == reserve(pairs, bots, pair, person(pairs), bot)
+
+
+def test_a_released_reservation_is_as_if_it_had_never_been(pairs, bots):
+    """A refusal known to have sent nothing: the timer runs again and the person is free."""
+    pair, someone, bot = five(pairs), person(pairs), published(bots)
+    reserve(pairs, bots, pair, someone, bot)
+
+    released = pairs.release(pair, someone, follow_up_id="relance:1", due_at=NOW + 300, reason="throttled", now=NOW)
+
+    after = read(pairs)
+    assert True is released
+    assert (None, NOW + 300, "") == (after.used_at, after.due_at, after.closed_s1)
+    assert None is person(pairs).last_follow_up_at
+    assert () == reserve(pairs, bots, after, person(pairs), bot, "relance:2", NOW + 300)
+
+
+def test_only_the_attempt_that_reserved_can_release_or_record(pairs, bots):
+    """A late sender must not give away what another one has spent."""
+    pair, someone, bot = five(pairs), person(pairs), published(bots)
+    reserve(pairs, bots, pair, someone, bot)
+
+    released = pairs.release(pair, someone, follow_up_id="relance:9", due_at=NOW, reason="", now=NOW)
+    recorded = pairs.record(pair, follow_up_id="relance:9", outcome="accepted", code=None, message_id="", now=NOW)
+
+    assert (False, False) == (released, recorded)
+    assert NOW == read(pairs).used_at
+
+
+@pytest.mark.parametrize(
+    ("receipts", "outcome"),
+    [
+        (["accepted"], "accepted"),
+        (["delivered", "accepted"], "delivered"),
+        (["read", "delivered"], "read"),
+        (["failed", "delivered"], "failed"),
+    ],
+)
+def test_receipts_settle_an_unknown_outcome_in_any_order(pairs, bots, receipts, outcome):
+    """A later receipt, tied by our own id, turns an unknown outcome into a fact."""
+    pair = five(pairs)
+    reserve(pairs, bots, pair, person(pairs), published(bots))
+    pairs.record(pair, follow_up_id="relance:1", outcome="unknown", code=None, message_id="", now=NOW)
+
+    for each in receipts:
+        pairs.settle(USER, BOT_ID, follow_up_id="relance:1", outcome=each, code=None, at=NOW)
+
+    assert outcome == read(pairs).outcome
+
+
+# ── the deployment's row ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stale_heartbeat_starts_the_catch_up_in_the_same_write(bots):
+    """Two sweepers at once must agree that there was an outage."""
+    bots.beat(NOW, stale_after=900, catch_up=3600)
+    on_time = bots.beat(NOW + 900, stale_after=900, catch_up=3600)
+    late = bots.beat(NOW + 1801, stale_after=900, catch_up=3600)
+    second = bots.beat(NOW + 1801, stale_after=900, catch_up=3600)
+
+    assert None is on_time.catch_up_until
+    assert NOW + 1801 + 3600 == late.catch_up_until == second.catch_up_until
