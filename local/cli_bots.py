@@ -59,7 +59,8 @@ class Published:
 
 
 def _row(table: Any, id: str) -> dict[str, Any]:
-    return table.get_item(Key={"id": id}, ConsistentRead=True).get("Item", {})
+    item: dict[str, Any] = table.get_item(Key={"id": id}, ConsistentRead=True).get("Item", {})
+    return item
 
 
 def _update(
@@ -138,7 +139,8 @@ def resume_bot(table: Any, id: str, *, now: int) -> bool:
 
 def all_bots(table: Any) -> list[dict[str, Any]]:
     """The rows of every published bot, by account id. Rows that are no bots have no settings."""
-    rows, page = [], {}
+    rows: list[dict[str, Any]] = []
+    page: dict[str, Any] = {}
     while True:
         answer = table.scan(ConsistentRead=True, **page)
         rows += [row for row in answer["Items"] if "settings" in row]

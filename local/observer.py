@@ -87,7 +87,9 @@ class Observer:
     def act(self, act: Act, at: int) -> None:
         """Something was done: by a person, by the business, or by the operator."""
         if act.operator:
-            self._write(at, "operator", channel=self._channels.get(act.bot or ""), bot=act.bot, user=act.user, kind=act.kind)
+            self._write(
+                at, "operator", channel=self._channels.get(act.bot or ""), bot=act.bot, user=act.user, kind=act.kind
+            )
             return
         if act.kind == "id_change" and act.user and act.bot:
             self._moved_to(act)

@@ -130,7 +130,9 @@ CINEMA_WHATSAPP = Account(
         "quiet_days": [],
     },
 )
-CINEMA_INSTAGRAM = Account("100000000000021", "instagram", _CINEMA, {**_LIVE, "app_ids": list(OWN_APPS)}, enabled=42 * HOUR)
+CINEMA_INSTAGRAM = Account(
+    "100000000000021", "instagram", _CINEMA, {**_LIVE, "app_ids": list(OWN_APPS)}, enabled=42 * HOUR
+)
 TUTOR_WHATSAPP = Account("100000000000002", "whatsapp", _TUTOR, _LIVE)
 _ELSEWHERE = {**_LIVE, "ai_is_incidental": None, "template": None, "app_ids": list(OWN_APPS)}
 TUTOR_MESSENGER = Account("100000000000012", "messenger", _TUTOR, _ELSEWHERE)
@@ -793,9 +795,16 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 > [opt_in] Oui, merci
                 """,
             ),
-            Talk(CINEMA_MESSENGER, 3, "10:45", "> J'ai vu Voyage à Tokyo, quelle douceur\n< Ozu filme à hauteur de tatami."),
+            Talk(
+                CINEMA_MESSENGER,
+                3,
+                "10:45",
+                "> J'ai vu Voyage à Tokyo, quelle douceur\n< Ozu filme à hauteur de tatami.",
+            ),
             Talk(CINEMA_MESSENGER, 5, "11:10", "> Ma fille préfère Miyazaki\n< Les deux aiment le silence."),
-            Talk(CINEMA_MESSENGER, 8, "10:20", "> J'ai commencé Printemps tardif\n< Le vase, vous verrez, est célèbre."),
+            Talk(
+                CINEMA_MESSENGER, 8, "10:20", "> J'ai commencé Printemps tardif\n< Le vase, vous verrez, est célèbre."
+            ),
             Talk(CINEMA_MESSENGER, 10, "16:15", "> Parlez-moi un jour de ce vase dans Printemps tardif"),
         ),
     ),

@@ -276,7 +276,13 @@ def test_echoes_are_kept_per_app_whatever_their_order(pairs):
 def reserve(pairs, bots, pair, someone, bot, follow_up_id="relance:1", now=NOW):
     """Reserve with what was judged."""
     return pairs.reserve(
-        pair, someone, bot, bots=bots, follow_up_id=follow_up_id, route="free_form", now=now, cooldown=COOLDOWN
+        pair,
+        someone,
+        bot_unchanged=bots.unchanged(bot),
+        follow_up_id=follow_up_id,
+        route="free_form",
+        now=now,
+        cooldown=COOLDOWN,
     )
 
 

@@ -11,20 +11,9 @@ from hypothesis import strategies as st
 from relance.bot import Bot, Hours, Template
 from relance.interaction import DAY, HOUR, MINUTE
 from relance.pair import Pair, Person, entry
+from relance.parameters import Deployment, Rules
 from relance.reason import Reason
-from relance.rules import (
-    FREE_FORM,
-    TEMPLATE,
-    Deployment,
-    Drop,
-    Rules,
-    Send,
-    Wait,
-    is_earned,
-    is_heavy_use,
-    plan,
-    verdict,
-)
+from relance.rules import FREE_FORM, TEMPLATE, Drop, Send, Wait, is_earned, is_heavy_use, plan, verdict
 
 RULES = Rules()
 PARIS = ZoneInfo("Europe/Paris")

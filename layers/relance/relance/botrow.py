@@ -1,6 +1,7 @@
 """A bot's settings as plain JSON types and back: what the `settings` map of a row in the bots table holds."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from relance.bot import MODES, Bot, Hours, Template
@@ -72,11 +73,11 @@ def from_settings(
         default = Hours()
         known["hours"] = Hours(int(hours.get("opens", default.opens)), int(hours.get("closes", default.closes)))
     if template := settings.get("template"):
-        known["template"] = Template(
-            name=str(template.get("name", "")),
-            language=str(template.get("language", "")),
-            **{"category": str(template["category"])} if template.get("category") else {},
-            **{"ttl": int(template["ttl"])} if template.get("ttl") is not None else {},
+        plain = Template(name=str(template.get("name", "")), language=str(template.get("language", "")))
+        known["template"] = replace(
+            plain,
+            category=str(template.get("category") or plain.category),
+            ttl=int(template.get("ttl", plain.ttl)),
         )
     persona = settings.get("persona") or {}
     known["persona"] = Persona(

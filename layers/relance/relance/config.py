@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from relance.bot import Hours
 from relance.errors import ConfigurationError
 from relance.interaction import DAY, HOUR, MINUTE
-from relance.rules import Rules
+from relance.parameters import Rules
 
 
 class _Environment:

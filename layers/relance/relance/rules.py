@@ -1,12 +1,13 @@
 """The rules: may this pair be written to now, when, and by which route? Pure: no clock, no I/O; `now` comes in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from relance import zones
 from relance.bot import Bot, Hours
 from relance.interaction import DAY, HOUR, MINUTE
 from relance.pair import Pair, Person, channel_of
+from relance.parameters import Deployment, Rules
 from relance.reason import Reason
 
 FREE_FORM = "free_form"
@@ -18,39 +19,6 @@ PLATFORM_WINDOW = 24 * HOUR
 ALREADY_WRITTEN_AFTER = 2 * HOUR
 # A person or another app that wrote owns the thread for this long (platforms.md 11).
 HUMAN_OWNS_FOR = 14 * DAY
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The deployment's parameters (design.md section 3). Durations are seconds."""
-
-    min_interactions: int = 5
-    window: int = 14 * DAY
-    follow_ups: str = "once"
-    cooldown: int = 14 * DAY
-    min_silence: int = 8 * HOUR
-    preferred_silence: int = 23 * HOUR
-    hours: Hours = field(default_factory=Hours)
-    margin: int = 20 * MINUTE
-    lead: int = 15 * MINUTE
-    sweep: int = 5 * MINUTE
-    lease: int = 10 * MINUTE
-    text_ttl: int = 30 * DAY
-    crisis_hold: int = 90 * DAY
-    catch_up: int = 60 * MINUTE
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What is true of the whole deployment now: the sweeper's heartbeat, an outage being caught up, a restore.
-
-    `heartbeat_at` None means that no sweep has ever run. `epoch` is set after a restore from backup: only pairs
-    that wrote later are eligible.
-    """
-
-    heartbeat_at: int | None = None
-    catch_up_until: int | None = None
-    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

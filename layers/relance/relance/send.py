@@ -17,7 +17,8 @@ from relance.outcome import Outcome, OutcomeClass
 from relance.pair import Pair, Person
 from relance.persona import Brief, Draft, Nothing
 from relance.reason import Reason
-from relance.rules import TEMPLATE, Deployment, Drop, Rules, Send, Wait
+from relance.parameters import Deployment, Rules
+from relance.rules import TEMPLATE, Drop, Send, Wait
 from relance.secrets import Secrets
 from relance.store.bots import BotStore
 from relance.store.interactions import InteractionStore
@@ -171,8 +172,7 @@ class Sender:
         refused = self.pairs.reserve(
             pair,
             person,
-            bot,
-            bots=self.bots,
+            bot_unchanged=self.bots.unchanged(bot),
             follow_up_id=follow_up_id,
             route=route,
             now=now,

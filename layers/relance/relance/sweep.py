@@ -9,7 +9,8 @@ from relance.bot import Bot
 from relance.events import Bus, Happened
 from relance.outbox import BATCH, Outbox
 from relance.pair import shard_names
-from relance.rules import Deployment, Drop, Rules, Send, Wait, verdict
+from relance.parameters import Deployment, Rules
+from relance.rules import Drop, Send, Wait, verdict
 from relance.store.bots import BotStore
 from relance.store.pairs import Due, PairStore
 

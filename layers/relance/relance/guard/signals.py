@@ -42,7 +42,7 @@ def _book() -> PhraseBook:
 @cache
 def _stop_words() -> re.Pattern[str]:
     """One pattern for a whole message, from the same files as everything else."""
-    return re.compile("|".join(f"(?:{expression})" for expression in _book().expressions("opt_out_word")))
+    return _book().whole("opt_out")
 
 
 def read(text: str, payload: str = "") -> frozenset[Signal]:
@@ -58,9 +58,7 @@ def read(text: str, payload: str = "") -> frozenset[Signal]:
     for reading in readings(text):
         if len(reading) <= _LONGEST_STOP_MESSAGE and Signal.OPT_OUT not in found and _is_stop_word(reading):
             found.add(Signal.OPT_OUT)
-        for section in _book().found(reading):
-            if section != "opt_out_word":
-                found.add(Signal(section))
+        found.update(Signal(section) for section in _book().found(reading))
     return frozenset(found)
 
 

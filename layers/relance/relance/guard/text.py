@@ -8,9 +8,16 @@ MAX_CHARACTERS = 4_000
 
 # Letters of other alphabets that look like Latin ones, as used to slip past word lists.
 _LOOK_ALIKES = str.maketrans(
-    "абвгдезикмнорстухѕіјԁԛԝѵһӏαβγεηικνορτυχωϲⅼı",
-    "abbrdezikmhopctyxsijdqwvhlabyenikvoptuxwcli",
-)
+    {
+        "\u0430": "a", "\u0432": "b", "\u0435": "e", "\u043a": "k", "\u043c": "m", "\u043d": "h", "\u043e": "o",
+        "\u0440": "p", "\u0441": "c", "\u0442": "t", "\u0443": "y", "\u0445": "x", "\u0455": "s", "\u0456": "i",
+        "\u0458": "j", "\u0501": "d", "\u051b": "q", "\u051d": "w", "\u0475": "v", "\u04bb": "h", "\u04cf": "l",
+        "\u0438": "u", "\u0433": "r", "\u043f": "n", "\u0493": "f", "\u0261": "g", "\u0131": "i", "\u0142": "l",
+        "\u03b1": "a", "\u03b2": "b", "\u03b5": "e", "\u03b7": "n", "\u03b9": "i", "\u03ba": "k", "\u03bd": "v",
+        "\u03bf": "o", "\u03c1": "p", "\u03c2": "s", "\u03c3": "o", "\u03c4": "t", "\u03c5": "u", "\u03c7": "x",
+        "\u03c9": "w", "\u03f2": "c", "\u00f8": "o", "\u0111": "d", "\u0153": "oe", "\u00e6": "ae",
+    }
+)  # fmt: skip
 
 _LEET = str.maketrans("013457@$!|", "oieastasil")
 
@@ -22,13 +29,13 @@ _NOT_A_WORD = re.compile(r"[^\w.?%€$£@+#]+|(?<![\w])\.(?=\w)")
 _SPACED = re.compile(r"(?<![^\s])(?:\w(?: \w){2,}|\w(?:\.\w){2,}\.?|\w(?:-\w){2,}|\w(?:_\w){2,}|\w(?:\*\w){2,})(?![^\s.!?,])")
 _LETTER_AND_SIGN = re.compile(r"[^\W\d_][013457@$!|]+[^\W\d_]|\b[013457@$][^\W\d_]{2,}|[^\W\d_]{2,}[013457@$]\b")
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
-_MARKS = re.compile(r"[̀-ͯ҃-҉᪰-᫿᷀-᷿⃐-⃿︠-︯]+")
+_MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 _INVISIBLE = re.compile(
-    "[­͏؜ᅟᅠ឴឵᠋-᠏​-‏‪-‮⁠-⁯ㅤ︀-️﻿ﾠ"
-    "\U000e0000-\U000e0fff]+"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]+"
 )
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_APOSTROPHES = str.maketrans("’‘ʼ`´′", "''''''")
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2019\u2018\u02bc\u0060\u00b4\u2032", "'"))
 
 
 def plain(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from relance.bot import Bot
 from relance.botrow import from_settings
-from relance.rules import Deployment
+from relance.parameters import Deployment
 from relance.store.tables import BotRow, ConditionFailed, Database, Item, number, text
 
 DEPLOYMENT = "*"

@@ -6,11 +6,9 @@ from typing import Any
 
 from pynamodb.expressions.operand import Path
 
-from relance.bot import Bot
 from relance.errors import TemporaryFailure
 from relance.pair import EVERY_BOT, FOREVER, SLOTS, Pair, Person, entry, insert, shard_of
 from relance.reason import Reason
-from relance.store.bots import BotStore
 from relance.store.tables import ConditionFailed, Database, Item, PairRow, TransactionRefused, number, text
 
 _REGISTER = (PairRow.s1, PairRow.s2, PairRow.s3, PairRow.s4, PairRow.s5)
@@ -305,9 +303,8 @@ class PairStore:
         self,
         pair: Pair,
         person: Person,
-        bot: Bot,
         *,
-        bots: BotStore,
+        bot_unchanged: dict[str, Any],
         follow_up_id: str,
         route: str,
         now: int,
@@ -320,7 +317,7 @@ class PairStore:
               └ whatever changes here (a message, STOP, hold,  ┘ … changes something one of the three conditions
                 hand-over, pause, another bot's follow-up)         names, and the reservation is refused.
 
-        One TransactWriteItems: the pair as judged, the user's row `*` free of marks, the bot's version and mode.
+        One TransactWriteItems: the pair as judged, the user's row `*` free of marks, and `BotStore.unchanged`.
         """
         get = self._db.connection.get_operation_kwargs
         marks_free = (
@@ -369,7 +366,7 @@ class PairStore:
                     "TransactItems": [
                         {"Update": update_pair},
                         {"Update": update_person},
-                        {"ConditionCheck": bots.unchanged(bot)},
+                        {"ConditionCheck": bot_unchanged},
                     ]
                 },
             )

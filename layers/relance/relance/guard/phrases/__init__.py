@@ -9,7 +9,7 @@ A phrase is a row of words in any spelling that `guard.text` folds together. In 
     BEGIN END   the edge of the text   FULL        a sentence ends here    ASK    a question ends here
     NOT(a|b)    none of these follows
 
-`[section]` begins a family; `@name = phrase` names a part that later lines use as `@name`; a line that begins with
+`[section]` begins a family (`[=section]`: its phrases count only as the whole message); `@name = phrase` names a part that later lines use as `@name`; a line that begins with
 `- ` is an idiom that means no harm and is struck out before the section's file is searched; `#` begins a comment.
 
 Matching is linear: an index from the rarest word of each phrase picks the few phrases worth trying, and every gap
@@ -24,6 +24,7 @@ from importlib.resources import files
 from relance.guard.text import words
 
 _TOKEN = re.compile(r"NOT\(|[()|]|\?(?=[\s)|]|$)|\(|[^\s()|?]+|\?")
+_ATTACHED = re.compile(r"[\w*]\(|\)[\w*(]")
 _PREFIX_KEY = 3
 _STRUCK = " § "
 
@@ -55,6 +56,7 @@ _SPECIAL = {
     "NUM": r"\d+ ",
     "FULL": r"(?:[.?] |$)",
     "ASK": r"\? ",
+    "BEGIN": r"(?<!\S )",
     "END": r"(?:[.?] )*$",
 }
 
@@ -78,12 +80,12 @@ def _parse(tokens: list[str], start: int, line: str) -> tuple[list[list[_Node]],
             if at >= len(tokens):
                 raise ValueError(f"unclosed bracket in {line!r}")
             alternatives[-1].append(_Node("not" if token == "NOT(" else "group", alternatives=inner))
-        elif token in _SPECIAL or token == "BEGIN":
+        elif token in _SPECIAL:
             alternatives[-1].append(_Node("special", token))
         else:
             # One written word may fold into several: l'arrêt is two.
             stem = token.removesuffix("*")
-            folded = words(stem).split() or [stem]
+            folded = [stem] if stem.isascii() and stem.isalnum() else words(stem).split() or [stem]
             parts = [_Node("word", part) for part in folded]
             if token.endswith("*"):
                 parts[-1].kind = "prefix"
@@ -146,9 +148,7 @@ class _Phrase:
     @property
     def pattern(self) -> re.Pattern[str]:
         if self._pattern is None:
-            nodes = self._nodes
-            begins = bool(nodes) and nodes[0].kind == "special" and nodes[0].value == "BEGIN"
-            self._pattern = re.compile(("^ " if begins else " ") + _expression(nodes[1:] if begins else nodes))
+            self._pattern = re.compile(" " + _expression(self._nodes))
         return self._pattern
 
 
@@ -193,6 +193,7 @@ class PhraseBook:
         """Raises ValueError for a line that is not in the notation of this module."""
         self._phrases = _Index()
         self._harmless = _Index()
+        self._whole: dict[str, list[str]] = {}
         self.sections: tuple[str, ...] = ()
         for source in sources:
             self._read(source)
@@ -206,7 +207,7 @@ class PhraseBook:
                 continue
             if line.startswith("["):
                 section = line.strip("[]")
-                if section not in self.sections:
+                if not section.startswith("=") and section not in self.sections:
                     self.sections += (section,)
                 continue
             for name in sorted(parts, key=len, reverse=True):
@@ -215,13 +216,19 @@ class PhraseBook:
                 name, _, value = line[1:].partition("=")
                 parts[name.strip()] = f"({value.strip()})"
                 continue
-            index = self._harmless if line.startswith("- ") else self._phrases
+            harmless = line.startswith("- ")
             line = line.removeprefix("- ")
-            alternatives, end = _parse(_TOKEN.findall(line), 0, line)
-            if end < len(_TOKEN.findall(line)) or not section:
+            tokens = _TOKEN.findall(line)
+            if _ATTACHED.search(line.replace("NOT(", "(")):
+                raise ValueError(f"a bracket stands apart from words: {line!r}")
+            alternatives, end = _parse(tokens, 0, line)
+            if end < len(tokens) or not section:
                 raise ValueError(f"a stray bracket or no section: {line!r}")
             nodes = alternatives[0] if len(alternatives) == 1 else [_Node("group", alternatives=alternatives)]
-            index.add(_Phrase(section, line, nodes), nodes)
+            if section.startswith("="):
+                self._whole.setdefault(section[1:], []).append(_expression(nodes))
+            else:
+                (self._harmless if harmless else self._phrases).add(_Phrase(section, line, nodes), nodes)
 
     def matches(self, text: str) -> Iterator[_Phrase]:
         """Every phrase found in the text, in no particular order."""
@@ -231,6 +238,10 @@ class PhraseBook:
         for phrase in self._phrases.candidates(tokens):
             if phrase.pattern.search(text):
                 yield phrase
+
+    def whole(self, section: str) -> re.Pattern[str]:
+        """What a whole message of that section looks like: words, each followed by a space."""
+        return re.compile("|".join(f"(?:{expression})" for expression in self._whole[section]))
 
     def found(self, text: str) -> frozenset[str]:
         """The sections of which a phrase is in the text."""
