@@ -72,7 +72,7 @@ deploy: build ## Deploy to the AWS account of your credentials; asks before it c
 	.venv-sam/bin/sam deploy $(DEPLOY)
 
 .PHONY: e2e
-e2e: $(DEV) $(SAM) $(MINISTACK) $(RUNTIME) build ## The built artifact under the real runtime, and the deployment rehearsed
+e2e: $(DEV) $(SAM) $(MINISTACK) $(RUNTIME) ## The built artifact under the real runtime, and the deployment rehearsed
 	.venv/bin/python -m pytest tests/built tests/e2e $(TESTS)
 
 # ─── Housekeeping ─────────────────────────────────────────────────────────────────────────────────────────────────────

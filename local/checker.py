@@ -43,8 +43,6 @@ SOMEBODY_WROTE_AFTER = 2 * HOUR
 HUMAN_KEEPS_IT = 14 * DAY
 # A route is given up somewhat before its window ends (margin and lead of the deployment, with room to spare).
 NEAR_THE_END = HOUR
-# A silence just past the minimum may end before the next sweep looks at it.
-SWEEP_SLACK = 30 * MINUTE
 
 # What opens the free-form window besides a counted message; Meta's table differs between the channels.
 OPENERS = {
@@ -321,11 +319,16 @@ class _Judge:
         if test is not None:
             self.expect("reasons are true", test(self, pair, line, silence), f"{_where(line, pair)}: {reason}")
 
+    def slid_out(self, pair: _Pair, silence: _Silence) -> bool:
+        """Whether the oldest message needed grew too old before the silence was long enough to write into it."""
+        times = sorted(at for at in pair.counted if at <= silence.start)[-self.needed :]
+        return times[0] + self.window < silence.start + self.min_silence(pair.bot) + FREE_FORM_WINDOW
+
     def _silence_of(self, pair: _Pair, line: dict) -> _Silence | None:
+        """The silence that was decided: the present one, or the one that this very moment ended."""
         begun = [s for s in pair.silences if s.start <= line["at"]]
         if line["reason"] == "user_returned":
-            long = [s for s in begun if s.end is not None and s.end - s.start >= self.min_silence(pair.bot)]
-            begun = long or begun
+            begun = [s for s in begun if s.end is not None and s.end <= line["at"]] or begun
         return begun[-1] if begun else None
 
     # -- the end ---------------------------------------------------------------------------------------------------
@@ -345,9 +348,10 @@ class _Judge:
                 self.expect("not earned, not written to", pair.told_not_earned == 1 and not pair.sends, pair.name)
 
     def _deserves_an_answer(self, pair: _Pair, silence: _Silence) -> bool:
+        """A silence that ended early may have ended before anybody had planned anything."""
         if not silence.earned:
             return False
-        return silence.end is None or silence.end - silence.start >= self.min_silence(pair.bot) + SWEEP_SLACK
+        return silence.end is None or silence.end - silence.start >= self.min_silence(pair.bot) + FREE_FORM_WINDOW
 
 
 # Each promise in the words a visitor reads, in the order of the way of a message.
@@ -396,9 +400,11 @@ WITNESSES: dict[str, Callable[[_Judge, _Pair, dict, _Silence], bool]] = {
     "disabled": lambda judge, pair, line, _: judge.bots.get(line["bot"], {}).get("mode", "off") != "live",
     "no_consent": lambda judge, pair, line, _: not judge.person(pair).said_yes,
     "user_returned": lambda judge, pair, line, silence: silence.end is not None,
-    "unreachable": lambda judge, pair, line, _: (
-        pair.window_from is None or line["at"] >= pair.window_from + FREE_FORM_WINDOW - NEAR_THE_END
+    # Only where the bot's own patience outlasts the window; who was reachable and forgotten until late was lost.
+    "unreachable": lambda judge, pair, line, silence: (
+        silence.start + judge.min_silence(pair.bot) >= (pair.window_from or 0) + FREE_FORM_WINDOW - NEAR_THE_END
     ),
+    "not_earned": lambda judge, pair, line, silence: judge.slid_out(pair, silence),
     "too_late": lambda judge, pair, line, silence: line["at"] >= silence.start + judge.window - HOUR,
 }
 

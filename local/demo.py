@@ -235,6 +235,8 @@ WHY = {
 }
 """Every reason in words for people."""
 
+_CHANNELS = {"whatsapp": "WhatsApp", "messenger": "Messenger", "instagram": "Instagram"}
+
 
 class Teller:
     """Tells the run to somebody at a terminal: a line for each notable thing, then tables and the verdict."""
@@ -262,7 +264,7 @@ class Teller:
         if line["event"] == "operator":
             return "■", "yellow", f"the operator says {kind} to {self._name(line)}"
         if line["event"] == "accepted":
-            return "▶", "bold green", f"{who}, {_place(line['zone'])}: the follow-up on {line['channel'].capitalize()}"
+            return "▶", "bold green", f"{who}, {_place(line['zone'])}: the follow-up on {_CHANNELS[line['channel']]}"
         if line["event"] == "withheld":
             return "·", "cyan", f"{who}, {_place(line['zone'])}: none, {WHY.get(line['reason'], line['reason'])}"
         if line["event"] != "inbound":
@@ -287,7 +289,7 @@ class Teller:
         return None
 
     def _name(self, line: Line) -> str:
-        return f"{self._bots[line['bot']].name} on {line['channel'].capitalize()}"
+        return f"{self._bots[line['bot']].name} on {_CHANNELS[line['channel']]}"
 
     def tables(self, lines: list[Line]) -> None:
         """Who was written to, and who was not and why."""
@@ -311,7 +313,7 @@ class Teller:
                     f"{line['user']}\n[dim]{_place(line['zone'])}[/]",
                     _local(line["at"], line["zone"]) + self._moved(line, last[pair]),
                     _span(line["at"] - last[pair]),
-                    f"{line['channel'].capitalize()}\n[dim]{line['kind'].replace('_', ' ')}[/]",
+                    f"{_CHANNELS[line['channel']]}\n[dim]{line['kind'].replace('_', ' ')}[/]",
                     Text(line["text"]),
                 )
             elif line["event"] == "withheld":
@@ -333,7 +335,7 @@ class Teller:
         counts: dict[str, int] = defaultdict(int)
         for line in lines:
             if line["event"] == "accepted" and line["kind"] in FOLLOW_UPS:
-                counts[f"written to, {line['channel'].capitalize()}, {line['kind'].replace('_', ' ')}"] += 1
+                counts[f"written to, {_CHANNELS[line['channel']]}, {line['kind'].replace('_', ' ')}"] += 1
             elif line["event"] == "withheld":
                 counts[WHY.get(line["reason"], line["reason"])] += 1
         table = Table(title="What became of them", title_justify="left", title_style="bold")

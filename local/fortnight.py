@@ -144,23 +144,25 @@ def random_fortnight(seed: int, people: int) -> Fortnight:
 
 def _life(luck: random.Random, human: Human, home: Home) -> list[Act]:
     """All that one person does. Most know one bot; a few know two."""
-    accounts = luck.sample(home.accounts, 1 if luck.random() < 0.9 or len(set(home.accounts)) < 2 else 2)
+    accounts = {account.id: account for account in luck.choices(home.accounts, k=1 if luck.random() < 0.9 else 2)}
     acts: list[Act] = []
-    for account in dict.fromkeys(accounts):
+    for account in accounts.values():
         acts += _at_one_bot(luck, human, home, account)
     return acts
 
 
 def _at_one_bot(luck: random.Random, human: Human, home: Home, account: Account) -> list[Act]:
     words: list[Act] = []
+    firsts: set[int] = set()
     days = sorted(luck.sample(range(1, DAYS), luck.choices((1, 2, 3, 6), (55, 25, 12, 8))[0]))
     fate = luck.random()
     says_yes = luck.random() < 0.8
     for nth, day in enumerate(days):
         last = nth == len(days) - 1
+        firsts.add(len(words) + 1)
         words += _talk(luck, human, home, account, day, yes=says_yes and nth == 0, fate=fate if last else 1.0)
     acts = [
-        replace(act, id=message_id(account, human.name, number), arrives=_arrivals(luck, act))
+        replace(act, id=message_id(account, human.name, number), arrives=_arrivals(luck, act, first=number in firsts))
         for number, act in enumerate(words, 1)
     ]
     return acts
@@ -221,11 +223,15 @@ def _start_of_talk(luck: random.Random, zone: str, day: int) -> int:
     return int(local.timestamp())
 
 
-def _arrivals(luck: random.Random, act: Act) -> tuple[int, ...]:
-    """When its webhook comes in: mostly at once and once, sometimes again, sometimes late enough to be overtaken."""
+def _arrivals(luck: random.Random, act: Act, *, first: bool) -> tuple[int, ...]:
+    """When its webhook comes in: mostly at once and once, sometimes again, sometimes late enough to be overtaken.
+
+    The first word after a silence is never late: nobody could know of it, and a follow-up might cross it.
+    """
     fate = luck.random()
     if fate < 0.8:
         return ()
+    late = 0 if first else luck.randrange(0, 4 * MINUTE)
     if fate < 0.9:
-        return tuple(sorted(act.at + luck.randrange(0, 20 * MINUTE) for _ in range(luck.randrange(2, 4))))
-    return (act.at + luck.randrange(1, 4 * MINUTE),)
+        return (act.at + late, *sorted(act.at + luck.randrange(late, 20 * MINUTE) for _ in range(luck.randrange(1, 3))))
+    return (act.at + late,)

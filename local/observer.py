@@ -4,14 +4,16 @@ It sees what an operator and a platform could see: the webhooks as they were sen
 its receipts, and the ledger in the pairs table. `zone` is where the person lives; no code of relance is told.
 """
 
+import bisect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from local.checker import COUNTED
 from local.people import Act, Fortnight, Human
 from local.stack import PEPPER, LocalStack
 from relance.bot import Bot
-from relance.pair import EVERY_BOT, user_key
+from relance.pair import EVERY_BOT, entry_time, user_key
 from relance.rules import Rules, allowed_hours, silences
 
 type Line = dict[str, Any]
@@ -60,6 +62,7 @@ class Observer:
         self._answered: set[tuple[str, str]] = set()
         self._told: set[tuple[str, str, str, str]] = set()
         self._plans: dict[tuple[str, str], int] = {}
+        self._heard: dict[tuple[str, str], list[int]] = {}
         self._ask_for_receipts()
 
     @property
@@ -93,6 +96,8 @@ class Observer:
             return
         if act.kind == "id_change" and act.user and act.bot:
             self._moved_to(act)
+        if act.kind in COUNTED and act.user and act.bot:
+            bisect.insort(self._heard.setdefault((act.user, act.bot), []), act.at)
         text = "returned" if act.kind == "handover_back" else act.text or None
         kind = "handover" if act.kind == "handover_back" else act.kind
         self._about_human(at, "inbound", act.bot or "", self._humans[act.user or ""], id=act.id, kind=kind, text=text)
@@ -112,7 +117,8 @@ class Observer:
     def _look_at_the_platform(self) -> None:
         for said in self._stack.graph.accepted[self._accepted :]:
             human = self._by_address[said.bot, said.to]
-            kind = "template" if said.kind == "template" else "free_form" if said.follow_up_id else "answer"
+            # relance sends nothing but follow-ups yet; an answer to a stop would be told apart here.
+            kind = "template" if said.kind == "template" else "free_form"
             self._follow_ups.add(said.follow_up_id)
             self._answered.add((human.name, said.bot))
             self._about_human(int(said.at), "accepted", said.bot, human, id=said.id, kind=kind, text=said.text)
@@ -124,11 +130,16 @@ class Observer:
                 continue
             human = self._by_key[row["user"]]
             if row.get("returned_s1"):
-                self._withheld(human, row["bot"], row["returned_s1"], int(row["returned_at"]), "user_returned")
+                back = self._came_back(human.name, row["bot"], row["returned_s1"]) or int(row["returned_at"])
+                self._withheld(human, row["bot"], row["returned_s1"], back, "user_returned")
             if row.get("verdict") == "drop":
                 self._withheld(human, row["bot"], row["verdict_s1"], int(row["verdict_at"]), row["reason"])
             if row.get("verdict") == "wait" and "due_at" in row:
                 self._plans[human.name, row["bot"]] = int(row["due_at"])
+
+    def _came_back(self, name: str, bot: str, silence: str) -> int | None:
+        """When the person ended that silence: the ledger learns of it only when the timer rings next."""
+        return next((at for at in self._heard.get((name, bot), ()) if at > entry_time(silence)), None)
 
     def _withheld(self, human: Human, bot: str, silence: str, at: int, reason: str) -> None:
         """Once for each silence and way it ended."""

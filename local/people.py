@@ -395,7 +395,7 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
             Talk(
                 CINEMA_WHATSAPP,
                 5,
-                "20:45",
+                "18:05",
                 """
                 > I'm back. So, the chase in The French Connection: was that street closed?
                 < Mostly not, which is why nobody would film it like that today.

@@ -7,6 +7,7 @@ knows nothing of this. moto is not thread-safe, hence one stack at a time and on
 
 import base64
 import contextlib
+import copy
 import heapq
 import importlib.util
 import io
@@ -22,6 +23,7 @@ from datetime import UTC, datetime
 from functools import cache
 from types import ModuleType, TracebackType
 from typing import Any, Self
+from unittest import mock
 
 import botocore.session
 import time_machine
@@ -29,7 +31,10 @@ from botocore.model import Shape
 from moto import mock_aws
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.base_backend import BackendDict
+from moto.dynamodb import models as dynamodb_models
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.table import Table
 from moto.events.models import events_backends
 from moto.sqs.models import sqs_backends
 
@@ -233,6 +238,7 @@ class LocalStack:
         self._heard: list[dict[str, Any]] = []
         _create(self.template)
         self._listen()
+        _roll_back_by_item()
         self._put_secrets()
 
     def _put_secrets(self) -> None:
@@ -255,7 +261,10 @@ class LocalStack:
     def travel(self, at: int) -> None:
         """Move the clock to `at` and run nothing: what was due in between is missed, as in an outage."""
         self._move(at)
-        self._considered = {each.name: _before(at, each.period) for each in self._schedules}
+        for each in self._schedules:
+            # A tick at this very moment is still to come, unless it has been.
+            missed = _before(at, each.period)
+            self._considered[each.name] = max(missed, min(self._fired.get(each.name, missed), at))
 
     def run_until(self, at: int) -> None:
         """Let time pass until `at`: schedules fire, the queue is polled, receipts and echoes come back.
@@ -264,15 +273,17 @@ class LocalStack:
         queue. A sweep is left out only if the table has no timer that could ring by then, and never two in a row,
         so that the heartbeat stays as young as in a real deployment.
         """
-        while (moment := self._next_moment()) <= at:
+        while (moment := self._next_moment(at)) <= at:
             self._move(max(moment, self.now))
             self._deliver()
             for schedule in self._schedules:
-                if self._tick(schedule) <= self.now:
+                if self._tick(schedule, at) <= self.now:
                     self._considered[schedule.name] = _at_or_before(self.now, schedule.period)
                     self._fire(schedule)
             self.drain()
         self._move(at)
+        for schedule in self._schedules:
+            self._considered[schedule.name] = _at_or_before(at, schedule.period)
 
     def sweep(self) -> None:
         """Fire the sweeper's schedule once, now."""
@@ -284,8 +295,9 @@ class LocalStack:
         """Poll every queue that feeds a function until it has nothing visible; returns how many messages were tried."""
         tried = 0
         for source in self._sources:
-            while self._has_visible(source.queue):
-                tried += self._poll(source)
+            self._forget_old_messages(source.queue)
+            while self._has_visible(source.queue) and (batch := self._poll(source)):
+                tried += batch
         return tried
 
     def expire(self) -> int:
@@ -309,8 +321,9 @@ class LocalStack:
                 self._set_alarm(alarm, "OK")
                 del self._ringing[alarm]
 
-    def _next_moment(self) -> int:
-        moments = [self._tick(each) for each in self._schedules]
+    def _next_moment(self, until: int) -> int:
+        """When something happens next; anything after `until` if nothing does by then."""
+        moments = [self._tick(each, until) for each in self._schedules]
         moments += [at for each in self._sources if (at := self._next_visible(each.queue)) is not None]
         if self._deliveries:
             moments.append(self._deliveries[0][0])
@@ -318,10 +331,11 @@ class LocalStack:
         moments += [-int(-due[0] // 1) for due in self.graph._due]
         return min(moments)
 
-    def _tick(self, schedule: Schedule) -> int:
-        """The next moment at which the schedule has to fire."""
+    def _tick(self, schedule: Schedule, until: int) -> int:
+        """The next moment at which the schedule has to fire, looked for no further than `until`."""
         tick = self._considered[schedule.name] + schedule.period
-        if not self._is_sweeper(schedule) or self._fired.get(schedule.name) != tick - schedule.period:
+        fired_before = self._fired.get(schedule.name) == tick - schedule.period
+        if tick > until or not fired_before or not self._is_sweeper(schedule):
             return tick
         rings = self._next_ring()
         return tick if rings is not None and rings <= tick else tick + schedule.period
@@ -496,6 +510,12 @@ class LocalStack:
 
     def _messages(self, queue: str) -> list[Any]:
         return sqs_backends[ACCOUNT][REGION].queues[self.template.name(queue)]._messages
+
+    def _forget_old_messages(self, queue: str) -> None:
+        """Drop what the queue has kept for longer than it keeps anything (moto would hand it to the dead letters)."""
+        kept = int(self.template.of_type(QUEUE)[queue].get("MessageRetentionPeriod", 345_600))
+        messages = self._messages(queue)
+        messages[:] = [each for each in messages if each.sent_timestamp / 1_000 > self.now - kept]
 
     def _has_visible(self, queue: str) -> bool:
         return any(each.visible and not each.delayed for each in self._messages(queue))
@@ -766,6 +786,48 @@ def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
     children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     for each in children:
         yield from _mappings(each)
+
+
+def _roll_back_by_item() -> None:
+    """Let a transaction of moto's remember the few items it touches, where moto copies whole tables to roll back.
+
+    The outcome is the same; with thousands of people the copies would take nearly all of the time.
+    """
+    backend = dynamodb_backends[ACCOUNT][REGION]
+    transact = backend.transact_write_items
+
+    def transact_write_items(transact_items: list[dict[str, Any]]) -> None:
+        before = []
+        for operation in transact_items:
+            ((kind, given),) = operation.items()
+            table = backend.get_table(given["TableName"])
+            source = given["Item"] if kind == "Put" else given["Key"]
+            hash_key = DynamoType(source[table.hash_key_attr])
+            range_key = DynamoType(source[table.range_key_attr]) if table.range_key_attr else None
+            before.append((table, hash_key, range_key, copy.deepcopy(table.get_item(hash_key, range_key))))
+        try:
+            with mock.patch.object(dynamodb_models, "copy", _NoTableCopies):
+                transact(transact_items)
+        except Exception:
+            for table, hash_key, range_key, item in before:
+                table.delete_item(hash_key, range_key)
+                if item is not None and table.range_key_attr:
+                    table.items[hash_key][range_key] = item
+                elif item is not None:
+                    table.items[hash_key] = item
+            raise
+
+    backend.transact_write_items = transact_write_items
+
+
+class _NoTableCopies:
+    """Stands for the module `copy` while a transaction runs: a whole table is not copied, all else is."""
+
+    copy = staticmethod(copy.copy)
+
+    @staticmethod
+    def deepcopy(value: Any, memo: dict[int, Any] | None = None) -> Any:
+        return value if isinstance(value, Table) else copy.deepcopy(value, memo)
 
 
 # ── events ──────────────────────────────────────────────────────────────────────────────────────────────────────

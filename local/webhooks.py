@@ -23,7 +23,7 @@ WHATSAPP_BUSINESS = "700100200300400"
 
 KINDS = (
     "text image video document audio sticker location contacts order button list flow quick_reply postback "
-    "get_started referral reaction edit deletion read delivered status_failed echo_bot echo_human standby handover "
+    "get_started referral reaction edit deletion read delivered sent status_failed echo_bot echo_human standby handover "
     "handover_back opt_in opt_out id_change unsupported test"
 ).split()
 
@@ -290,8 +290,9 @@ def _whatsapp(
         # Only a person in the WhatsApp Business app is echoed; a bot's own sends through the API are not.
         if kind == "echo_bot":
             raise ValueError("whatsapp does not echo what a bot sends")
-        number = user.number or user.id
-        echo = {"from": "15550100999", "to": number, "id": id, "timestamp": str(at), "type": "text"}
+        names = (("to", sender.get("from")), ("to_user_id", sender.get("from_user_id")))
+        recipient = {key: value for key, value in names if value}
+        echo = {"from": "15550100999", **recipient, "id": id, "timestamp": str(at), "type": "text"}
         return _whatsapp_change(
             bot, {"message_echoes": [{**echo, "text": {"body": text}}]}, field="smb_message_echoes"
         )

@@ -326,7 +326,7 @@ def test_whatever_happens_between_read_and_reserve_wins(stack, pairs, bots, chan
 def test_another_bots_follow_up_within_the_cooldown_wins(pairs, bots):
     """Not crowded: the mark is on the person, not on the pair."""
     pair, bot = five(pairs), published(bots)
-    stale = Person(USER)
+    stale = Person(USER, seen=((USER, None),))
     pairs._db.update(
         pairs._table, USER, EVERY_BOT, actions=[_set("last_follow_up_at", NOW - COOLDOWN + 1)], condition=None
     )
@@ -408,3 +408,89 @@ def test_a_stale_heartbeat_starts_the_catch_up_in_the_same_write(bots):
 
     assert None is on_time.catch_up_until
     assert NOW + 1801 + 3600 == late.catch_up_until == second.catch_up_until
+
+
+# ── changed ids ──────────────────────────────────────────────────────────────────────────────────────────────
+
+OLD, NEW = "whatsapp#" + "0" * 32, "whatsapp#" + "1" * 32
+
+
+def whatsapp(pairs, user, at, id, also=""):
+    """Count a WhatsApp message."""
+    return pairs.count(user, BOT_ID, at=at, message_id=id, to=user[-3:], expires_at=at + 86_400, also=also)
+
+
+def stored(pairs, user):
+    """The pair of this key."""
+    found, _ = pairs.read([Due(user, BOT_ID)], consistent=True)
+    return found[Due(user, BOT_ID)]
+
+
+def test_a_number_alone_follows_to_the_pair_of_the_scoped_id(pairs):
+    """Once a message has named both, later messages with the number alone count for the same pair."""
+    whatsapp(pairs, NEW, NOW, "both", also=OLD)
+    pair = whatsapp(pairs, OLD, NOW + 1, "number alone")
+
+    assert (NEW, 2) == (pair.user, len(pair.register))
+    assert NEW[-3:] == pair.to
+
+
+def test_linking_costs_one_request_once(database, pairs):
+    """A new pair pays it; no later message does."""
+    sent = requests(database)
+    whatsapp(pairs, NEW, NOW, "m1", also=OLD)
+    whatsapp(pairs, NEW, NOW + 1, "m2", also=OLD)
+
+    assert ["UpdateItem", "TransactWriteItems", "UpdateItem"] == sent
+
+
+def test_a_conversation_under_the_number_becomes_one_with_the_scoped_id(pairs):
+    """Registers merge, and the used mark comes along."""
+    for i in range(4):
+        whatsapp(pairs, OLD, NOW - 100 + i, f"old{i}")
+    pair = whatsapp(pairs, NEW, NOW, "both", also=OLD)
+
+    assert (NEW, 5, OLD) == (pair.user, len(pair.register), pair.former)
+
+
+def test_a_changed_id_keeps_the_used_mark_and_every_mark_of_the_person(pairs, bots):
+    """Design: opt-outs and the used mark must follow the person."""
+    for i in range(5):
+        pair = whatsapp(pairs, OLD, NOW - 500 + i, f"m{i}")
+    pairs.start_timer(pair, NOW)
+    pair, (someone) = stored(pairs, OLD), pairs.read([Due(OLD, BOT_ID)], consistent=True)[1][OLD]
+    assert () == reserve(pairs, bots, pair, someone, published(bots))
+    pairs.opt_out(OLD, NOW)
+
+    pairs.move(OLD, NEW, to="new")
+    pairs.move(OLD, NEW, to="new")
+
+    moved = stored(pairs, NEW)
+    someone = pairs.read([Due(NEW, BOT_ID)], consistent=True)[1][NEW]
+    assert (NOW, 5, "new") == (moved.used_at, len(moved.register), moved.to)
+    assert (NOW, NOW) == (someone.opted_out_at, someone.last_follow_up_at)
+    assert NEW == stored(pairs, OLD).alias
+
+
+def test_a_moved_pair_keeps_its_timer_under_the_new_key(pairs):
+    """And the old key leaves the index: one person, one timer."""
+    for i in range(5):
+        pair = whatsapp(pairs, OLD, NOW - 500 + i, f"m{i}")
+    pairs.start_timer(pair, NOW)
+
+    pairs.move(OLD, NEW, to="new")
+
+    assert [Due(NEW, BOT_ID)] == ringing(pairs, NOW)
+
+
+def test_a_stop_under_the_old_key_still_refuses_the_reservation(pairs, bots):
+    """A late event with the old id, after the move and between read and reserve."""
+    for i in range(5):
+        pair = whatsapp(pairs, OLD, NOW - 500 + i, f"m{i}")
+    pairs.start_timer(pair, NOW)
+    pairs.move(OLD, NEW, to="new")
+    pair, someone = stored(pairs, NEW), pairs.read([Due(NEW, BOT_ID)], consistent=True)[1][NEW]
+
+    pairs.opt_out(OLD, NOW)
+
+    assert ("person",) == reserve(pairs, bots, pair, someone, published(bots))

@@ -287,9 +287,9 @@ def test_somebody_who_earned_it_and_got_neither_is_lost():
 
 
 def test_a_long_silence_within_the_fortnight_needs_its_own_answer():
-    back = wrote(MONDAY + 20 * HOUR, 6)
-    end = withheld(MONDAY + 40 * HOUR, "no_open_thread")
-    returned = withheld(MONDAY + 20 * HOUR, "user_returned")
+    back = wrote(MONDAY + 40 * HOUR, 6)
+    end = withheld(MONDAY + 60 * HOUR, "no_open_thread")
+    returned = withheld(MONDAY + 40 * HOUR, "user_returned")
     assert broken([settings(), *five(), back, end]) == ["one answer per silence"]
     assert broken([settings(), *five(), back, returned, end]) == []
 
@@ -310,11 +310,24 @@ def test_everybody_else_is_named_once_as_not_earned():
 @pytest.mark.parametrize(
     "reason",
     ["opted_out", "erased", "already_used", "capped", "human_owns", "already_written", "paused", "before_enabled",
-     "disabled", "user_returned", "unreachable", "too_late"],
+     "disabled", "user_returned", "unreachable", "too_late", "not_earned"],
 )  # fmt: skip
 def test_a_reason_that_did_not_happen_is_no_reason(reason):
     """Else a system could send nothing and blame the pause."""
     assert "reasons are true" in broken([settings(), *five(), withheld(MONDAY + 9 * HOUR, reason)])
+
+
+def test_unreachable_is_true_only_where_the_bot_waits_longer_than_the_window():
+    """Somebody who could be reached and was forgotten until the window closed was lost."""
+    late, patient = withheld(MONDAY + 25 * HOUR, "unreachable"), {"min_silence": 60 * HOUR}
+    assert broken([settings(), *five(), late]) == ["reasons are true"]
+    assert broken([settings(**patient), *five(), late]) == []
+
+
+def test_who_earned_it_by_a_message_nearly_two_weeks_old_may_slide_out_of_it():
+    old = wrote(MONDAY - 14 * DAY + HOUR, 0)
+    lines = [settings(MONDAY - 20 * DAY), old, *five()[1:], withheld(MONDAY + 8 * HOUR, "not_earned")]
+    assert broken(lines) == []
 
 
 def test_an_answer_goes_only_to_somebody_who_has_just_asked():

@@ -265,6 +265,14 @@ def test_marks_end_on_time(changes):
     assert Send(FREE_FORM) == judge(person=replace(PERSON, **changes))
 
 
+def test_a_thread_passed_to_the_bots_own_app_is_not_taken_over():
+    """The platform names the new owner: only another one silences the bot."""
+    person = replace(PERSON, human_until=MOMENT + 1, owner_app="77")
+
+    assert Drop(Reason.HUMAN_OWNS) == judge(person=person)
+    assert Send(FREE_FORM) == judge(person=person, bot=replace(BOT, app_ids=("77",)))
+
+
 @pytest.mark.parametrize(
     ("bot", "reason"),
     [

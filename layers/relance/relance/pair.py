@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from relance.interaction import Address
@@ -69,7 +70,7 @@ class Pair:
     the user's next message. `planned_s1` is the entry the running timer was last planned for.
     `opened_at` is the last act that opened the platform's window without counting (a reaction, a referral).
     `attempts` counts clean refusals since the last decision. `alias` names the key that this one's owner moved to,
-    `former` the key they came from.
+    `former` the key they came from, `also` the key of their number where they have a business-scoped id as well.
     """
 
     user: str
@@ -87,6 +88,7 @@ class Pair:
     attempts: int = 0
     alias: str = ""
     former: str = ""
+    also: str = ""
 
     @property
     def times(self) -> tuple[int, ...]:
@@ -103,8 +105,11 @@ class Pair:
 class Person:
     """What is true of a user for all bots of the deployment (the row whose bot is `*`).
 
+    `seen` names every row that was read for this person (ids change, and a number and a business-scoped id may be one
+    person) with its count of marks, so that a reservation notices any mark that came after the reading.
     `echoes` says when each app last wrote to the user on the business's behalf (`none`: no app was named, so a
-    person did); `echo_at` is the newest of them. `human_until` ends a take-over that the platform announced.
+    person did); `echo_at` is the newest of them. `human_until` ends a take-over that the platform announced, by
+    `owner_app` where it named one (a thread may be passed to the bot's own app).
     """
 
     user: str
@@ -116,9 +121,10 @@ class Person:
     last_follow_up_at: int | None = None
     last_follow_up_id: str = ""
     human_until: int | None = None
+    owner_app: str = ""
     echo_at: int | None = None
     echoes: dict[str, int] = field(default_factory=dict)
-    alias: str = ""
+    seen: tuple[tuple[str, int | None], ...] = ()
 
     @property
     def opted_out(self) -> bool:
@@ -131,6 +137,37 @@ class Person:
     def consented(self) -> bool:
         """True when a yes is on record and no stop came after it."""
         return self.consent_at is not None and not self.opted_out
+
+
+def together(persons: Sequence[Person]) -> Person:
+    """One person from the rows of all their keys: every mark counts, the latest of each wins."""
+    first = persons[0]
+    if len(persons) == 1:
+        return first
+    echoes: dict[str, int] = {}
+    for person in persons:
+        for app, at in person.echoes.items():
+            echoes[app] = max(at, echoes.get(app, at))
+    newest = max(persons, key=lambda person: person.last_follow_up_at or 0)
+    return Person(
+        user=first.user,
+        opted_out_at=_latest(person.opted_out_at for person in persons),
+        consent_at=_latest(person.consent_at for person in persons),
+        minor=any(person.minor for person in persons),
+        hold_until=_latest(person.hold_until for person in persons),
+        zone=next((person.zone for person in persons if person.zone), ""),
+        last_follow_up_at=newest.last_follow_up_at,
+        last_follow_up_id=newest.last_follow_up_id,
+        human_until=_latest(person.human_until for person in persons),
+        owner_app=max(persons, key=lambda person: person.human_until or 0).owner_app,
+        echo_at=_latest(person.echo_at for person in persons),
+        echoes=echoes,
+        seen=tuple(row for person in persons for row in person.seen),
+    )
+
+
+def _latest(times: Iterable[int | None]) -> int | None:
+    return max((at for at in times if at is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from relance.guard import signals
-from relance.interaction import FUTURE_TOLERANCE, Effect, Event, Side
+from relance.interaction import DAY, FUTURE_TOLERANCE, Effect, Event, Side
 from relance.pair import Identity, Pair, identify
 from relance.store.interactions import InteractionStore
 from relance.store.pairs import PairStore
 from relance.store.tables import RequestRefused
 
-HUMAN_OWNS_FOR = 14 * 86_400
+HUMAN_OWNS_FOR = 14 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ class _Desk:
             message_id=event.message_id,
             to=event.user.id,
             expires_at=event.at + self.memory.text_ttl,
+            also=who.number_user,
         )
         self._keep(event, pair.user)
         self.report.counted += 1
@@ -183,7 +184,7 @@ class _Desk:
 
     def _human_owns(self, event: Event, who: Identity) -> None:
         at = self._when(event)
-        self.pairs.human_took_over(who.user, at, until=at + HUMAN_OWNS_FOR)
+        self.pairs.human_took_over(who.user, at, until=at + HUMAN_OWNS_FOR, app_id=event.app_id)
 
     def _control_returned(self, event: Event, who: Identity) -> None:
         at = self._when(event)
@@ -191,6 +192,14 @@ class _Desk:
 
     def _wish(self, event: Event, who: Identity) -> None:
         self.interactions.wish(who.user, event.bot, event, expires_at=self.now + self.memory.text_ttl)
+
+    def _rekey(self, event: Event, who: Identity) -> None:
+        """The same person under another id: the pair moves with its register, its marks and its used mark."""
+        if event.new_address is None:
+            return
+        new = identify(event.channel, event.new_address, self.pepper)
+        for old in self._keys(who):
+            self.pairs.move(old, new.user, to=event.new_address.id)
 
     def _settle(self, event: Event, who: Identity) -> None:
         """Only receipts of relance's own message are of interest: all others cost no request."""
@@ -218,6 +227,7 @@ _ACTS: dict[Effect, Callable[[_Desk, Event, Identity], None]] = {
     Effect.CONTROL_RETURNED: _Desk._control_returned,
     Effect.ERASE: _Desk._wish,
     Effect.EDIT: _Desk._wish,
+    Effect.REKEY: _Desk._rekey,
     Effect.RECEIPT: _Desk._settle,
     Effect.STATUS_FAILED: _Desk._settle,
 }

@@ -68,7 +68,7 @@ def is_outage(deployment: Deployment, now: int, rules: Rules) -> bool:
 
 def human_owns(person: Person, bot: Bot, now: int) -> bool:
     """True while a person or another app has the thread: the platform said so, or their echo was heard."""
-    if person.human_until is not None and person.human_until > now:
+    if person.human_until is not None and person.human_until > now and person.owner_app not in bot.app_ids:
         return True
     return any(at + HUMAN_OWNS_FOR > now for app, at in person.echoes.items() if app not in bot.app_ids)
 

@@ -95,6 +95,7 @@ def test_whatever_a_user_sends_counts(message, kind, kind_of_object):
     ("told", "kind", "effect"),
     [
         ({"message": {"mid": "m_1", "is_unsupported": True}}, "unsupported", Effect.IGNORED),
+        ({"message": {**TEXT, "is_unsupported": True}}, "unsupported", Effect.IGNORED),
         ({"message": attached("unsupported_type", url="https://example.com")}, "unsupported", Effect.IGNORED),
         ({"message": {"mid": "m_1"}}, "unsupported", Effect.IGNORED),
         ({"message": attached("hologram")}, "unknown", Effect.UNKNOWN),

@@ -24,7 +24,12 @@ messaging_handovers message_template_status_update text image interactive system
 failed delivered react template comments standby relance:1 RELANCE_STOP user_changed_number 0 1 1768502640""".split()
 
 SCALARS = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from([*VALUES, BOT, USER])
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from([*VALUES, BOT, USER])
 )
 JSON = st.recursive(
     SCALARS,
@@ -73,7 +78,13 @@ def whatsapp_entry(told: list[dict]) -> dict:
 
 def whatsapp_item(number: int, counts: bool) -> dict:
     content = {"text": {"body": "Hi"}} if counts else {"reaction": {"message_id": "wamid.0", "emoji": "👍"}}
-    return {"from": "12015550123", "id": f"wamid.{number}", "timestamp": str(AT), "type": next(iter(content)), **content}
+    return {
+        "from": "12015550123",
+        "id": f"wamid.{number}",
+        "timestamp": str(AT),
+        "type": next(iter(content)),
+        **content,
+    }
 
 
 def messaging_entry(told: list[dict]) -> dict:

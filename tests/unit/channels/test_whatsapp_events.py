@@ -21,7 +21,9 @@ def change(field: str, account: str = ACCOUNT, entry: dict | None = None, **valu
             {
                 "id": account,
                 **(entry or {}),
-                "changes": [{"field": field, "value": {"messaging_product": "whatsapp", "metadata": metadata, **value}}],
+                "changes": [
+                    {"field": field, "value": {"messaging_product": "whatsapp", "metadata": metadata, **value}}
+                ],
             }
         ],
     }
@@ -61,7 +63,13 @@ def only(found: list[Event]) -> Event:
         ("button", {"payload": "MORE", "text": "Tell me more"}, "button", "Tell me more", "MORE"),
         ("interactive", {"type": "button_reply", "button_reply": {"id": "a", "title": "A"}}, "button", "A", "a"),
         ("interactive", {"type": "list_reply", "list_reply": {"id": "b", "title": "B"}}, "list", "B", "b"),
-        ("interactive", {"type": "nfm_reply", "nfm_reply": {"body": "Sent", "response_json": "{}"}}, "flow", "Sent", ""),
+        (
+            "interactive",
+            {"type": "nfm_reply", "nfm_reply": {"body": "Sent", "response_json": "{}"}},
+            "flow",
+            "Sent",
+            "",
+        ),
     ],
 )
 def test_whatever_a_user_sends_in_a_chat_of_two_counts(kind, content, read_as, text, payload):
@@ -499,7 +507,10 @@ def test_an_error_of_the_account_is_noted_beside_its_messages():
     """`value.errors` says nothing against a message that has none."""
     found = read(message(), errors=[{"code": 131000, "title": "Something went wrong"}])
 
-    assert [(event.kind, event.counts, event.code) for event in found] == [("text", True, None), ("other", False, 131000)]
+    assert [(event.kind, event.counts, event.code) for event in found] == [
+        ("text", True, None),
+        ("other", False, 131000),
+    ]
 
 
 def test_a_sample_from_metas_dashboard_is_a_test():

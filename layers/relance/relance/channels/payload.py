@@ -93,7 +93,7 @@ def load(body: bytes) -> dict:
         if "\\ud" in text or "\\uD" in text:
             text = _ESCAPES.sub(_keep_pairs, text)
         envelope = _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         # No `from error`: a JSON error quotes the document, and nothing of it may reach a log.
         raise UnreadablePayload(f"not a readable JSON document: {type(error).__name__}") from None
     if isinstance(envelope, list):

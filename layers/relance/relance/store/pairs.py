@@ -7,7 +7,8 @@ from typing import Any
 from pynamodb.expressions.operand import Path
 
 from relance.errors import TemporaryFailure
-from relance.pair import EVERY_BOT, FOREVER, SLOTS, Pair, Person, entry, insert, shard_of
+from relance.interaction import DAY
+from relance.pair import EVERY_BOT, FOREVER, SLOTS, Pair, Person, entry, insert, shard_of, together
 from relance.reason import Reason
 from relance.store.tables import ConditionFailed, Database, Item, PairRow, TransactionRefused, number, text
 
@@ -15,6 +16,8 @@ _REGISTER = (PairRow.s1, PairRow.s2, PairRow.s3, PairRow.s4, PairRow.s5)
 _ECHO = "echo_"
 # The out-of-order path gives way to a concurrent writer this often before it asks Meta to deliver again.
 _MERGE_ATTEMPTS = 5
+# AWS: BatchGetItem takes at most 100 keys.
+_BATCH_GET = 100
 
 
 def read_pair(item: Item) -> Pair:
@@ -35,13 +38,14 @@ def read_pair(item: Item) -> Pair:
         attempts=number(item, "attempts") or 0,
         alias=text(item, "alias"),
         former=text(item, "former"),
+        also=text(item, "also"),
     )
 
 
 def read_person(user: str, item: Item | None) -> Person:
     """What is true of a user for all bots; a user without a row has no marks."""
     if item is None:
-        return Person(user)
+        return Person(user, seen=((user, None),))
     return Person(
         user=user,
         opted_out_at=number(item, "opted_out_at"),
@@ -52,13 +56,14 @@ def read_person(user: str, item: Item | None) -> Person:
         last_follow_up_at=number(item, "last_follow_up_at"),
         last_follow_up_id=text(item, "last_follow_up_id"),
         human_until=number(item, "human_until"),
+        owner_app=text(item, "owner_app"),
         echo_at=number(item, "echo_at"),
         echoes={
             name.removeprefix(_ECHO): int(value["N"])
             for name, value in item.items()
             if name.startswith(_ECHO) and name != "echo_at"
         },
-        alias=text(item, "alias"),
+        seen=((user, number(item, "marks")),),
     )
 
 
@@ -80,12 +85,26 @@ class PairStore:
 
     # ── the register ────────────────────────────────────────────────────────────────────────────────────────
 
-    def count(self, user: str, bot: str, *, at: int, message_id: str, to: str, expires_at: int) -> Pair:
+    def count(
+        self, user: str, bot: str, *, at: int, message_id: str, to: str, expires_at: int, also: str = ""
+    ) -> Pair:
         """Count one message of the user, once, whatever the order or the repeats. Returns the pair as it stands.
 
         One UpdateItem moves the register (right-hand sides see the item as it was). Its condition names the
         message, so neither a redelivery nor botocore's own retry of a lost answer can shift it twice.
+        `also` is the key of the user's number when the message named both ids: the two become one pair.
         """
+        pair, linked = self._count(user, bot, at=at, message_id=message_id, to=to, expires_at=expires_at, also=also)
+        if pair.alias:
+            to = "" if pair.alias != user else to
+            pair, linked = self._count(pair.alias, bot, at=at, message_id=message_id, to=to, expires_at=expires_at)
+        elif also and not linked:
+            pair = self._link(also, pair, expires_at=expires_at)
+        return pair
+
+    def _count(
+        self, user: str, bot: str, *, at: int, message_id: str, to: str, expires_at: int, also: str = ""
+    ) -> tuple[Pair, bool]:
         new = entry(at, message_id)
         condition = PairRow.alias.does_not_exist() & (
             PairRow.s1.does_not_exist()
@@ -104,28 +123,29 @@ class PairStore:
             PairRow.s3.set(PairRow.s2 | ""),
             PairRow.s2.set(PairRow.s1 | ""),
             PairRow.s1.set(new),
-            PairRow.to.set(to),
             PairRow.expires_at.set(PairRow.keep_until | expires_at),
         ]
+        if to:
+            actions.append(PairRow.to.set(to))
+        if also:
+            actions.append(PairRow.also.set(also))
         try:
             answer = self._db.update(
                 self._table, user, bot, actions=actions, condition=condition, return_values="ALL_NEW"
             )
-            return read_pair(answer["Attributes"])
+            return read_pair(answer["Attributes"]), _is_linked(answer["Attributes"])
         except ConditionFailed as refused:
             return self._merge(user, bot, new, refused.item)
 
-    def _merge(self, user: str, bot: str, new: str, item: Item | None) -> Pair:
+    def _merge(self, user: str, bot: str, new: str, item: Item | None) -> tuple[Pair, bool]:
         """The rare path: a message that is known already, or that others overtook."""
         for _ in range(_MERGE_ATTEMPTS):
             if item is None:
                 item = self._get(user, bot)
             pair = read_pair(item) if item is not None else Pair(user, bot)
-            if pair.alias or new in pair.register:
-                return pair
             merged = insert(pair.register, new)
-            if merged == pair.register:
-                return pair
+            if pair.alias or merged == pair.register:
+                return pair, _is_linked(item)
             try:
                 answer = self._db.update(
                     self._table,
@@ -135,7 +155,7 @@ class PairStore:
                     condition=PairRow.user.exists() & _register_is(pair),
                     return_values="ALL_NEW",
                 )
-                return read_pair(answer["Attributes"])
+                return read_pair(answer["Attributes"]), _is_linked(answer["Attributes"])
             except ConditionFailed as refused:
                 item = refused.item
         raise TemporaryFailure("a pair changed under every attempt to merge an out-of-order message")
@@ -145,6 +165,141 @@ class PairStore:
             "GetItem", self._db.connection.get_operation_kwargs(self._table, user, bot, consistent_read=True)
         )
         return answer.get("Item")
+
+    # ── changed ids ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _link(self, number: str, pair: Pair, *, expires_at: int) -> Pair:
+        """The first message that names both ids: later events with the number alone must find this pair.
+
+        One request for most: the number's row becomes an alias, unless the number has a conversation of its own.
+        """
+        get = self._db.connection.get_operation_kwargs
+        alias = get(
+            self._table,
+            number,
+            pair.bot,
+            actions=[PairRow.alias.set(pair.user), PairRow.expires_at.set(PairRow.keep_until | (expires_at + 335 * DAY))],
+            condition=PairRow.s1.does_not_exist() | (PairRow.alias == pair.user),
+        )
+        linked = get(
+            self._table, pair.user, pair.bot, actions=[PairRow.linked.set(True)], condition=PairRow.user.exists()
+        )
+        try:
+            self._db.call("TransactWriteItems", {"TransactItems": [{"Update": alias}, {"Update": linked}]})
+        except TransactionRefused:
+            return self._move_pair(number, pair.user, pair.bot, to=pair.to)
+        return pair
+
+    def move(self, old: str, new: str, *, to: str) -> None:
+        """A user's id has changed: their marks and pairs follow, the used mark with them.
+
+        Marks first, then each pair in one transaction, so that no crash can lose a stop or a used mark; a
+        redelivery repeats what is missing.
+        """
+        if old == new:
+            return
+        rows = self._rows_of(old)
+        if any(text(row, "bot") == EVERY_BOT for row in rows):
+            self._move_person(old, new)
+        for row in rows:
+            if text(row, "bot") != EVERY_BOT:
+                source = text(row, "alias") or old
+                if source != new:
+                    self._move_pair(source, new, text(row, "bot"), to=to)
+
+    def _rows_of(self, user: str) -> list[Item]:
+        answer = self._db.call(
+            "Query",
+            {
+                "TableName": self._table,
+                "KeyConditionExpression": "#user = :user",
+                "ExpressionAttributeNames": {"#user": "user"},
+                "ExpressionAttributeValues": {":user": {"S": user}},
+                "ConsistentRead": True,
+            },
+        )
+        items: list[Item] = answer["Items"]
+        return items
+
+    def _move_person(self, old: str, new: str) -> None:
+        for _ in range(_MERGE_ATTEMPTS):
+            before, after = (read_person(user, self._get(user, EVERY_BOT)) for user in (old, new))
+            both = together([after, before])
+            actions: list[Any] = [PairRow.marks.add(1)]
+            for attribute, value in (
+                (PairRow.opted_out_at, both.opted_out_at),
+                (PairRow.consent_at, both.consent_at),
+                (PairRow.hold_until, both.hold_until),
+                (PairRow.human_until, both.human_until),
+                (PairRow.owner_app, both.owner_app or None),
+                (PairRow.echo_at, both.echo_at),
+                (PairRow.last_follow_up_at, both.last_follow_up_at),
+                (PairRow.last_follow_up_id, both.last_follow_up_id or None),
+                (PairRow.zone, both.zone or None),
+                (PairRow.minor, both.minor or None),
+            ):
+                if value is not None:
+                    actions.append(attribute.set(value))
+            actions += [Path([f"{_ECHO}{app}"]).set({"N": str(at)}) for app, at in both.echoes.items()]
+            actions += _forever()
+            if self._conditionally(
+                new, EVERY_BOT, actions=actions, condition=_same(PairRow.marks, after.seen[0][1])
+            ):
+                return
+        raise TemporaryFailure("a person's marks changed under every attempt to move them")
+
+    def _move_pair(self, old: str, new: str, bot: str, *, to: str) -> Pair:
+        get = self._db.connection.get_operation_kwargs
+        for _ in range(_MERGE_ATTEMPTS):
+            items = {user: self._get(user, bot) for user in (old, new)}
+            before, after = (read_pair(item) if item else Pair(user, bot) for user, item in items.items())
+            if items[old] is None or before.alias == new:
+                return after
+            register = tuple(sorted({*before.register, *after.register}, reverse=True)[:SLOTS])
+            used = max((p for p in (before, after) if p.used_at is not None), key=lambda p: p.used_at, default=None)
+            newest = before if before.s1 >= after.s1 else after
+            due_at = min((p.due_at for p in (before, after) if p.due_at is not None), default=None)
+            expires = max(number(item, "expires_at") or 0 for item in items.values() if item)
+            actions: list[Any] = [slot.set(value) for slot, value in zip(_REGISTER, register, strict=False)]
+            actions += [PairRow.former.set(old), PairRow.linked.set(True)]
+            actions += [PairRow.to.set(to)] if to else []
+            actions += [PairRow.closed_s1.set(newest.closed_s1)] if newest.closed_s1 else []
+            opened = max(before.opened_at or 0, after.opened_at or 0)
+            actions += [PairRow.opened_at.set(opened)] if opened else []
+            if due_at is not None:
+                actions += [PairRow.due_shard.set(shard_of(new, self._shards)), PairRow.due_at.set(due_at)]
+            if used is not None:
+                actions += [
+                    PairRow.used_at.set(used.used_at),
+                    PairRow.follow_up_id.set(used.follow_up_id),
+                    PairRow.outcome.set(used.outcome),
+                    *_forever(),
+                ]
+            else:
+                actions.append(PairRow.expires_at.set(PairRow.keep_until | expires))
+            update_new = get(
+                self._table,
+                new,
+                bot,
+                actions=actions,
+                condition=_unchanged(after) if items[new] else PairRow.user.does_not_exist(),
+            )
+            update_old = get(
+                self._table,
+                old,
+                bot,
+                actions=[
+                    PairRow.alias.set(new),
+                    *(each.remove() for each in (*_REGISTER, PairRow.to, PairRow.due_shard, PairRow.due_at)),
+                ],
+                condition=_unchanged(before),
+            )
+            try:
+                self._db.call("TransactWriteItems", {"TransactItems": [{"Update": update_new}, {"Update": update_old}]})
+            except TransactionRefused:
+                continue
+            return read_pair(self._get(new, bot) or {})
+        raise TemporaryFailure("a pair changed under every attempt to move it")
 
     def open_window(self, user: str, bot: str, at: int) -> bool:
         """An act that opens the platform's window without counting. False: no such pair, or a later act is known."""
@@ -240,26 +395,32 @@ class PairStore:
 
     def mark_minor(self, user: str) -> None:
         """Sticky: only the operator clears it."""
-        self._db.update(self._table, user, EVERY_BOT, actions=[PairRow.minor.set(True), *_forever()])
+        self._db.update(self._table, user, EVERY_BOT, actions=[PairRow.minor.set(True), PairRow.marks.add(1), *_forever()])
 
     def hold(self, user: str, until: int) -> None:
         """An opaque hold: neither its cause nor any word of it is stored. A longer one is never shortened."""
         self._conditionally(
             user,
             EVERY_BOT,
-            actions=[PairRow.hold_until.set(until), PairRow.expires_at.set(PairRow.keep_until | until)],
+            actions=[
+                PairRow.hold_until.set(until),
+                PairRow.marks.add(1),
+                PairRow.expires_at.set(PairRow.keep_until | until),
+            ],
             condition=PairRow.hold_until.does_not_exist() | (PairRow.hold_until < until),
         )
 
-    def human_took_over(self, user: str, at: int, *, until: int) -> None:
-        """The platform announced who owns the thread: a person or another app until `until` (== at: control is back)."""
+    def human_took_over(self, user: str, at: int, *, until: int, app_id: str = "") -> None:
+        """The platform announced who owns the thread until `until` (== at: control is back): a person, or an app."""
         self._conditionally(
             user,
             EVERY_BOT,
             actions=[
                 PairRow.human_at.set(at),
                 PairRow.human_until.set(until),
-                PairRow.expires_at.set(PairRow.keep_until | (max(at, until) + 60 * 86_400)),
+                PairRow.owner_app.set(app_id),
+                PairRow.marks.add(1),
+                PairRow.expires_at.set(PairRow.keep_until | (max(at, until) + 60 * DAY)),
             ],
             condition=PairRow.human_at.does_not_exist() | (PairRow.human_at < at),
         )
@@ -267,18 +428,18 @@ class PairStore:
     def echo(self, user: str, app_id: str, at: int) -> None:
         """The business's side wrote: when, and through which app (`none`: no app named, so a person did)."""
         app = Path([f"{_ECHO}{app_id or 'none'}"])
-        later = PairRow.expires_at.set(PairRow.keep_until | (at + 60 * 86_400))
+        later = PairRow.expires_at.set(PairRow.keep_until | (at + 60 * DAY))
         if self._conditionally(
             user,
             EVERY_BOT,
-            actions=[app.set({"N": str(at)}), PairRow.echo_at.set(at), later],
+            actions=[app.set({"N": str(at)}), PairRow.echo_at.set(at), PairRow.marks.add(1), later],
             condition=PairRow.echo_at.does_not_exist() | (PairRow.echo_at < at),
         ):
             return
         self._conditionally(
             user,
             EVERY_BOT,
-            actions=[app.set({"N": str(at)})],
+            actions=[app.set({"N": str(at)}), PairRow.marks.add(1)],
             condition=app.does_not_exist() | (app < {"N": str(at)}),
         )
 
@@ -286,7 +447,7 @@ class PairStore:
         self._conditionally(
             user,
             EVERY_BOT,
-            actions=[attribute.set(at), *_forever()],
+            actions=[attribute.set(at), PairRow.marks.add(1), *_forever()],
             condition=attribute.does_not_exist() | (attribute < at),
         )
 
@@ -324,9 +485,7 @@ class PairStore:
             (PairRow.opted_out_at.does_not_exist() | (PairRow.opted_out_at < PairRow.consent_at))
             & PairRow.minor.does_not_exist()
             & (PairRow.hold_until.does_not_exist() | (PairRow.hold_until <= now))
-            & (PairRow.human_until.does_not_exist() | (PairRow.human_until <= now))
-            & _same(PairRow.echo_at, person.echo_at)
-            & _same(PairRow.consent_at, person.consent_at)
+            & _same(PairRow.marks, person.seen[0][1])
             & (PairRow.last_follow_up_at.does_not_exist() | (PairRow.last_follow_up_at <= now - cooldown))
         )
         update_pair = get(
@@ -346,7 +505,7 @@ class PairStore:
                 *_judged(pair, "send", "", now),
                 *_forever(),
             ],
-            condition=_as_judged(pair) & _same(PairRow.used_at, pair.used_at),
+            condition=_unchanged(pair),
         )
         update_person = get(
             self._table,
@@ -355,10 +514,14 @@ class PairStore:
             actions=[
                 PairRow.last_follow_up_at.set(now),
                 PairRow.last_follow_up_id.set(follow_up_id),
-                PairRow.expires_at.set(PairRow.keep_until | (now + cooldown + 60 * 86_400)),
+                PairRow.expires_at.set(PairRow.keep_until | (now + cooldown + 60 * DAY)),
             ],
             condition=marks_free,
         )
+        beside = [
+            {"ConditionCheck": get(self._table, user, EVERY_BOT, condition=_same(PairRow.marks, marks))}
+            for user, marks in person.seen[1:]
+        ]
         try:
             self._db.call(
                 "TransactWriteItems",
@@ -367,11 +530,12 @@ class PairStore:
                         {"Update": update_pair},
                         {"Update": update_person},
                         {"ConditionCheck": bot_unchanged},
+                        *beside,
                     ]
                 },
             )
         except TransactionRefused as refused:
-            names = ("pair", "person", "bot")
+            names = ("pair", "person", "bot", *["person"] * len(beside))
             return tuple(n for n, code in zip(names, refused.reasons, strict=False) if code != "None") or names
         return ()
 
@@ -455,12 +619,23 @@ class PairStore:
     def read(self, due: Sequence[Due], *, consistent: bool) -> tuple[dict[Due, Pair], dict[str, Person]]:
         """Pairs and persons of up to 50 timers in one BatchGetItem (AWS: 100 keys a request)."""
         keys = {(d.user, d.bot) for d in due} | {(d.user, EVERY_BOT) for d in due}
-        items = self._db_batch_get(sorted(keys), consistent=consistent)
+        items = self._batch_get(sorted(keys), consistent=consistent)
         pairs = {Due(text(i, "user"), text(i, "bot")): read_pair(i) for i in items if text(i, "bot") != EVERY_BOT}
-        persons = {text(i, "user"): read_person(text(i, "user"), i) for i in items if text(i, "bot") == EVERY_BOT}
-        return pairs, {d.user: persons.get(d.user, Person(d.user)) for d in due}
+        rows = {text(i, "user"): i for i in items if text(i, "bot") == EVERY_BOT}
+        # Whoever has other keys has other rows, too: one more read, and only for them.
+        others = {key for pair in pairs.values() for key in (pair.also, pair.former) if key} - rows.keys()
+        wanted = sorted((key, EVERY_BOT) for key in others)
+        for start in range(0, len(wanted), _BATCH_GET):
+            more = self._batch_get(wanted[start : start + _BATCH_GET], consistent=consistent)
+            rows.update({text(i, "user"): i for i in more})
+        persons = {}
+        for d in due:
+            pair = pairs.get(d, Pair(d.user, d.bot))
+            mine = dict.fromkeys(key for key in (d.user, pair.also, pair.former) if key)
+            persons[d.user] = together([read_person(key, rows.get(key)) for key in mine])
+        return pairs, persons
 
-    def _db_batch_get(self, keys: Sequence[tuple[str, str]], *, consistent: bool) -> list[Item]:
+    def _batch_get(self, keys: Sequence[tuple[str, str]], *, consistent: bool) -> list[Item]:
         wanted: list[dict[str, Any]] = [{"user": {"S": user}, "bot": {"S": bot}} for user, bot in keys]
         items: list[Item] = []
         while wanted:
@@ -497,6 +672,15 @@ def _register_is(pair: Pair) -> Any:
         part = (slot == value) if value else (slot.does_not_exist() | (slot == ""))
         condition = part if condition is None else condition & part
     return condition
+
+
+def _is_linked(item: Item | None) -> bool:
+    return bool((item or {}).get("linked", {}).get("BOOL", False))
+
+
+def _unchanged(pair: Pair) -> Any:
+    """The pair as it was read: register, timer, used mark."""
+    return _as_judged(pair) & _same(PairRow.used_at, pair.used_at)
 
 
 def _as_judged(pair: Pair) -> Any:

@@ -53,6 +53,8 @@ class PairRow(Model):
     keep_until = NumberAttribute(null=True)
     alias = UnicodeAttribute(null=True)
     former = UnicodeAttribute(null=True)
+    also = UnicodeAttribute(null=True)
+    linked = BooleanAttribute(null=True)
     # the ledger: verdicts, reasons, outcome, times; no text
     used_at = NumberAttribute(null=True)
     follow_up_id = UnicodeAttribute(null=True)
@@ -70,7 +72,8 @@ class PairRow(Model):
     planned_s1 = UnicodeAttribute(null=True)
     returned_s1 = UnicodeAttribute(null=True)
     returned_at = NumberAttribute(null=True)
-    # the row `*`
+    # the row `*`; `marks` counts the writes of the others, so that a reservation notices any of them
+    marks = NumberAttribute(null=True)
     opted_out_at = NumberAttribute(null=True)
     consent_at = NumberAttribute(null=True)
     minor = BooleanAttribute(null=True)
@@ -80,6 +83,7 @@ class PairRow(Model):
     last_follow_up_id = UnicodeAttribute(null=True)
     human_at = NumberAttribute(null=True)
     human_until = NumberAttribute(null=True)
+    owner_app = UnicodeAttribute(null=True)
     echo_at = NumberAttribute(null=True)
 
 

@@ -1,0 +1,138 @@
+"""May this conversation be continued at all? Judged by what the user wrote, before anything is written."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from relance.guard import signals
+from relance.guard.language import language_of, language_of_turns
+from relance.guard.phrases import PhraseBook, book
+from relance.guard.signals import Signal
+from relance.guard.text import readings
+from relance.interaction import DAY, Side, Turn
+from relance.persona import LANGUAGES
+from relance.reason import Reason
+
+__all__ = ["Allowed", "Refused", "judge", "language_of"]
+
+# What was said before that is not looked at (safety.md B13: last 30 days, 60 turns).
+WINDOW = 30 * DAY
+MOST_TURNS = 60
+# A goodbye or a pause counts when it is among the last words.
+_LAST_WORDS = 3
+_AGENT_JOINED = re.compile(r"^\s*\[[^\]]{0,60}\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Nothing speaks against a follow-up; `language` is the one to write in."""
+
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No follow-up. `gate` names the gate for aggregate counts; a hold never says which subject it was."""
+
+    reason: Reason
+    gate: str
+
+
+def judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed | Refused:
+    """The policy's gates on a conversation (safety.md 4.2: opt-out, age, human, B13, B14, B15), first refusal wins.
+
+    `turns` are oldest first, `languages` those the bot speaks, `now` epoch seconds. The user's turns decide; the
+    bot's may be missing, because not every platform echoes them. A gate that fails refuses.
+    """
+    try:
+        return _judge(turns, languages, now)
+    except Exception:  # a guard that fails: do not send (design.md section 6)
+        return Refused(Reason.SAFETY_HOLD, "error")
+
+
+@cache
+def _book() -> PhraseBook:
+    return book(*(f"conversation.{language}" for language in LANGUAGES))
+
+
+@cache
+def _topics() -> PhraseBook:
+    return book(*(f"topics.{language}" for language in LANGUAGES))
+
+
+def _found(phrases: PhraseBook, text: str) -> frozenset[str]:
+    return frozenset().union(*(phrases.found(reading) for reading in readings(text)))
+
+
+def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed | Refused:
+    recent = [turn for turn in turns if now - turn.at <= WINDOW][-MOST_TURNS:]
+    said = [turn.text for turn in recent if turn.side is Side.USER and turn.text.strip()]
+
+    heard = frozenset().union(*(signals.read(text) for text in said))
+    if Signal.OPT_OUT in heard:
+        return Refused(Reason.OPTED_OUT, "opt_out")
+    if Signal.MINOR in heard:
+        return Refused(Reason.MINOR, "age")
+    if Signal.CRISIS in heard:
+        return Refused(Reason.SAFETY_HOLD, "safety")
+
+    others = [turn for turn in recent if turn.side is not Side.USER]
+    if others and (others[-1].side is Side.AGENT or _AGENT_JOINED.match(others[-1].text)):
+        return Refused(Reason.HUMAN_OWNS, "human")
+
+    spoken = [_found(_book(), text) for text in said]
+    everything = frozenset().union(*spoken)
+    if "human" in everything:
+        return Refused(Reason.HUMAN_OWNS, "human")
+    if any(section.startswith("hold") for section in everything) or any(_found(_topics(), text) for text in said):
+        return Refused(Reason.SAFETY_HOLD, "safety")
+
+    if any("pause" in sections for sections in spoken[-_LAST_WORDS:]):
+        return Refused(Reason.USER_PAUSE, "open_thread")
+    if not _is_open(recent, said, spoken):
+        return Refused(Reason.NO_OPEN_THREAD, "open_thread")
+
+    language = language_of_turns(said, (turn.text for turn in others), languages)
+    if language is None:
+        return Refused(Reason.LANGUAGE, "language")
+    return Allowed(language)
+
+
+def _is_open(recent: Sequence[Turn], said: Sequence[str], spoken: Sequence[frozenset[str]]) -> bool:
+    """True when something was left to continue: a wish, a question, an answer to the bot's; not after a goodbye."""
+    if not any(_content(text) for text in said):
+        return False
+    last, sections = said[-1], spoken[-1]
+    if "closed" in sections:
+        return "reopened" in sections
+    if "forward" in sections or "question" in sections:
+        return True
+    if _is_courtesy(last):
+        if "bye" in sections:
+            return len(spoken) > 1 and "forward" in spoken[-2] and "closed" not in spoken[-2]
+        return _answers_a_question(recent) or (len(spoken) > 1 and "forward" in spoken[-2])
+    if "bye" in sections:
+        return False
+    return bool(_content(last)) or _answers_a_question(recent)
+
+
+def _is_courtesy(text: str) -> bool:
+    """True for thanks, ok and the like, or emoji: nothing that says that more is wanted."""
+    whole = _book().whole("courtesy")
+    spoken = [word for word in readings(text)[0].split() if word not in (".", "?")]
+    return all(whole.fullmatch(word + " ") for word in spoken)
+
+
+def _answers_a_question(recent: Sequence[Turn]) -> bool:
+    """True when the last thing the bot said before the user's last turn was a question or an offer."""
+    for turn in reversed(recent[:-1] if recent and recent[-1].side is Side.USER else recent):
+        if turn.side is not Side.USER:
+            return "?" in turn.text
+    return False
+
+
+def _content(text: str) -> list[str]:
+    """The words that could be about something."""
+    whole = _book().whole("courtesy")
+    return [word for word in readings(text)[0].split() if len(word) > 2 and not whole.fullmatch(word + " ")]

@@ -1,0 +1,68 @@
+"""The artifact that `sam build` makes of this repository: built once per run, and asked by the tests that judge it."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / ".aws-sam" / "build"
+SAM = ROOT / ".venv-sam" / "bin"
+RUNTIME = ROOT / ".venv-runtime" / "bin" / "python"
+
+WEBHOOKS = {"WhatsAppWebhook": "whatsapp", "MessengerWebhook": "messenger", "InstagramWebhook": "instagram"}
+FUNCTIONS = (*WEBHOOKS, "Sweeper", "Sender")
+LAYERS = ("DependenciesLayer", "RelanceLayer")
+
+
+def run(command: list[str], *, environment: Mapping[str, str] | None = None, timeout: float = 300) -> str:
+    """Run a command in the repository and return what it printed. Raises with all of it when the command fails."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"SAM_CLI_TELEMETRY": "0"} | dict(environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+@cache
+def build() -> Path:
+    """Build the deployment as `make build` does, without Docker, and return where it is."""
+    assert SAM.is_dir(), "there is no .venv-sam: run `make e2e`, which makes it"
+    run([str(SAM / "sam"), "build"], environment={"PATH": f"{SAM}{os.pathsep}{os.environ['PATH']}"})
+    return BUILD
+
+
+def template() -> dict[str, Any]:
+    """The built template, as `sam deploy` would take it: every intrinsic in its long form."""
+    return yaml.safe_load((build() / "template.yaml").read_text(encoding="utf-8"))
+
+
+def search_path(function: str) -> list[Path]:
+    """Where the runtime looks for code, in its order: the function, then what its layers put into /opt/python."""
+    return [build() / function, *(build() / layer / "python" for layer in LAYERS)]
+
+
+def environment(function: str, resources: Mapping[str, str], **changes: str) -> dict[str, str]:
+    """The variables of a function: parameters at their defaults or as in `changes`, references from `resources`.
+
+    A reference to a resource that `resources` does not know is answered with its logical id.
+    """
+    built = template()
+    properties = built["Resources"][function]["Properties"]
+    declared = built["Globals"]["Function"]["Environment"]["Variables"] | properties["Environment"]["Variables"]
+    parameters = {name: parameter["Default"] for name, parameter in built["Parameters"].items()} | changes
+    return {
+        name: str({**parameters, **resources}.get(value["Ref"], value["Ref"]) if isinstance(value, dict) else value)
+        for name, value in declared.items()
+    }
