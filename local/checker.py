@@ -399,7 +399,7 @@ WITNESSES: dict[str, Callable[[_Judge, _Pair, dict, _Silence], bool]] = {
     ),
     "disabled": lambda judge, pair, line, _: judge.bots.get(line["bot"], {}).get("mode", "off") != "live",
     "no_consent": lambda judge, pair, line, _: not judge.person(pair).said_yes,
-    "user_returned": lambda judge, pair, line, silence: silence.end is not None,
+    "user_returned": lambda judge, pair, line, silence: silence.earned and silence.end is not None,
     # Only where the bot's own patience outlasts the window; who was reachable and forgotten until late was lost.
     "unreachable": lambda judge, pair, line, silence: (
         silence.start + judge.min_silence(pair.bot) >= (pair.window_from or 0) + FREE_FORM_WINDOW - NEAR_THE_END

@@ -142,7 +142,15 @@ class _Container:
     """A warm execution environment: a function's module as it was imported under one environment."""
 
     environment: Mapping[str, str]
+    module: ModuleType
     handler: Callable[[Any, LambdaContext], Any]
+
+    def forget_secrets(self) -> None:
+        """Drop the function's copies of secrets: in a fresh stack they may be older, or younger, than its clock."""
+        for value in vars(self.module).values():
+            secrets = getattr(value, "secrets", None)
+            if hasattr(secrets, "forget"):
+                secrets.forget()
 
 
 # Kept between stacks while the environment is the same, as Lambda keeps containers between invocations.
@@ -235,6 +243,8 @@ class LocalStack:
         self._fired: dict[str, int] = {}
         self._considered = {each.name: _before(self.now, each.period) for each in self._schedules}
         _reset_wiring()
+        for container in _CONTAINERS.values():
+            container.forget_secrets()
         self._heard: list[dict[str, Any]] = []
         _create(self.template)
         self._listen()
@@ -467,7 +477,7 @@ class LocalStack:
         container = _CONTAINERS.get(function.id)
         if container is None or container.environment != function.environment:
             module = _load(function)
-            container = _Container(dict(function.environment), getattr(module, function.attribute))
+            container = _Container(dict(function.environment), module, getattr(module, function.attribute))
             _CONTAINERS[function.id] = container
             _send_logs_to(_LOGS)
         return container

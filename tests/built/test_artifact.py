@@ -39,7 +39,9 @@ def test_every_source_has_byte_code_that_is_never_checked_again(build: Path) -> 
 
 def test_the_artifact_fits_many_times_over(build: Path) -> None:
     """AWS's limit for a function with its layers is 250 MB unzipped; a fifth of it is the most we allow ourselves."""
-    layers = sum(file.stat().st_size for layer in artifact.LAYERS for file in (build / layer).rglob("*") if file.is_file())
+    layers = sum(
+        file.stat().st_size for layer in artifact.LAYERS for file in (build / layer).rglob("*") if file.is_file()
+    )
     assert layers < 50 * MEGABYTE
     for function in artifact.FUNCTIONS:
         assert sum(file.stat().st_size for file in (build / function).rglob("*") if file.is_file()) < MEGABYTE
@@ -128,5 +130,7 @@ FORBIDDEN = ("boto3", "pydantic", "requests", "httpx", "aws_xray_sdk")
 def test_a_handler_loads_nothing_that_it_does_not_need(cold_start: tuple[str, dict]) -> None:
     """A webhook also leaves alone what only the sender needs, and asyncio, which nobody needs."""
     function, told = cold_start
-    forbidden = {*FORBIDDEN, "asyncio", "relance.send", "relance.sweep"} if function in artifact.WEBHOOKS else {*FORBIDDEN}
+    forbidden = (
+        {*FORBIDDEN, "asyncio", "relance.send", "relance.sweep"} if function in artifact.WEBHOOKS else {*FORBIDDEN}
+    )
     assert forbidden & set(told["modules"]) == set()

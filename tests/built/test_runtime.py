@@ -7,6 +7,7 @@ that a library missing from the layer is missed here. The emulator crashes on tw
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from relance.outbox import Outbox
+from relance import outbox
 from relance.store.pairs import Due
 from tests import artifact
 from tests.emulator import Emulator, emulator, eventually, free_port
@@ -107,8 +108,6 @@ def runtime(function: str, aws: Emulator, resources: Mapping[str, str], log: Pat
 
 
 def _listens(port: int) -> bool:
-    import socket
-
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
@@ -153,11 +152,9 @@ def test_the_sender_takes_a_batch_and_hands_back_only_what_it_could_not_read(
     aws: Emulator, resources: Mapping[str, str], tmp_path: Path
 ) -> None:
     """A pair that is gone is done with; a message nobody can read goes back, alone, until the DLQ has it."""
-    queue = aws.client("sqs").create_queue(QueueName="Written")["QueueUrl"]
-    Outbox(aws.client("sqs"), queue).put([Due("messenger#0123456789abcdef0123456789abcdef", "100000000000001")])
-    (message,) = aws.client("sqs").receive_message(QueueUrl=queue)["Messages"]
+    nobody = outbox.body(Due("messenger#0123456789abcdef0123456789abcdef", "100000000000001"))
     with runtime("Sender", aws, resources, tmp_path / "rie.log") as invoke:
-        answer = invoke({"Records": [_record("good", message["Body"]), _record("poison", "{")]})
+        answer = invoke({"Records": [_record("good", nobody), _record("poison", "{")]})
     assert answer == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
 
 
