@@ -74,7 +74,8 @@ class Emulator:
 
     def workers(self) -> list[int]:
         """The process ids of the functions that run at this moment: the emulator's children."""
-        listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        command = ["ps", "-eo", "pid=,ppid="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
         pairs = (line.split() for line in listed.splitlines())
         return [int(pid) for pid, parent in pairs if int(parent) == self.process.pid]
 
@@ -102,7 +103,8 @@ def emulator(log: Path, *, enforce_permissions: bool = False) -> Iterator[Emulat
         "TMPDIR": str(log.parent),
     }
     with log.open("wb") as output:
-        process = subprocess.Popen([str(MINISTACK / "ministack")], env=environment, stdout=output, stderr=output)
+        command = [str(MINISTACK / "ministack")]
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)  # noqa: S603
     running = Emulator(port, process, log)
     try:
         assert eventually(lambda: _answers(running.url), within=30), f"ministack does not start: see {log}"

@@ -1,7 +1,7 @@
 """Each built function under AWS's own runtime: the Lambda runtime interface client and emulator, no container.
 
-`aws-lambda-rie` ships inside the aws-sam-cli package; `awslambdaric` lives in an environment that holds nothing else, so
-that a library missing from the layer is missed here. The emulator crashes on two invocations at once: one after another.
+`aws-lambda-rie` ships inside the aws-sam-cli package; `awslambdaric` lives in an environment that holds nothing else,
+so that a library missing from the layer is missed here. The emulator crashes on two invocations at once: one by one.
 """
 
 import json
@@ -86,13 +86,13 @@ def runtime(function: str, aws: Emulator, resources: Mapping[str, str], log: Pat
         *(str(artifact.RUNTIME), "-m", "awslambdaric", properties["Handler"]),
     ]
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - the suite's own command
             command, env=environment, cwd=artifact.build() / function, stdout=output, stderr=output
         )
 
     def invoke(payload: Mapping[str, Any]) -> Any:
         url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-        request = urllib.request.Request(url, data=json.dumps(payload).encode(), method="POST")  # noqa: S310
+        request = urllib.request.Request(url, data=json.dumps(payload).encode(), method="POST")
         with urllib.request.urlopen(request, timeout=90) as answer:  # noqa: S310 - loopback
             said = json.load(answer)
         # An exception is an answer like any other here: HTTP 200 and this shape.

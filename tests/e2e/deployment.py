@@ -143,6 +143,15 @@ class Deployment:
                 lines += [line["message"] for line in client.get_log_events(**name, startFromHead=True)["events"]]
         return "\n".join(lines)
 
+    def trouble(self) -> str:
+        """For a failed test: the last lines of the logs that tell of an error, and what each pair was told."""
+        lines = [line for line in self.logs().splitlines() if "rror" in line or "WARN" in line]
+        verdicts = [{name: row.get(name) for name in TOLD} for row in self.rows("PairsTable")]
+        return "\n".join([*lines[-20:], *map(str, verdicts), *map(str, self.graph.requests[-20:])])
+
+
+TOLD = ("user", "bot", "s1", "s5", "due_at", "verdict", "reason", "used_at", "outcome")
+
 
 def bot_file(deployment: Deployment, channel: str) -> dict[str, Any]:
     """A bot as its operator would write it: the example of this repository, live, for the people of this rehearsal."""

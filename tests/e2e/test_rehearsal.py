@@ -55,7 +55,7 @@ def test_exactly_the_right_people_are_written_to_once(deployment: Deployment) ->
     # The deployed schedule fires within a minute; sweeper, queue and sender do the rest.
     eventually(lambda: len(deployment.graph.accepted) >= len(eager), within=150)
     told = Counter((said.channel, said.to) for said in deployment.graph.accepted)
-    assert told == Counter(eager.items()), (deployment.graph.requests, deployment.logs())
+    assert told == Counter(eager.items()), deployment.trouble()
     assert {said.bot for said in deployment.graph.accepted} == {deployment.bot(channel) for channel in CHANNELS}
 
     # Whatever happens now, nobody hears a second time: more sweeps, and each queue message three times again.
