@@ -43,6 +43,9 @@ _REDELIVERY = 60
 # Nobody waits longer than this for a decision; else something is stuck, and the judge will say who was lost.
 _PATIENCE = 45 * DAY
 
+# moto looks at every row for each query of the index: with thousands of people, fewer shards and sweeps.
+_FOR_CROWDS = {"DueShards": "1", "SweepMinutes": "10"}
+
 
 # --- the fortnight -----------------------------------------------------------------------------------------------
 
@@ -404,7 +407,8 @@ def show(scenario: Fortnight, *, json_lines: bool, stack: LocalStack | None = No
         console.print(
             f"[bold]A fortnight of {len(scenario.humans):,} people, from {_local(scenario.start, 'UTC')} UTC.\n"
         )
-    with _progress(scenario, shown=crowd) as moved, stack or LocalStack(start=scenario.start) as running:
+    stack = stack or LocalStack(start=scenario.start, parameters=_FOR_CROWDS if crowd else None)
+    with _progress(scenario, shown=crowd) as moved, stack as running:
         teller = Teller(console, {}, quiet=crowd)
         fortnight_run = Run(running, scenario, tell=teller if not json_lines else _silent, progress=moved)
         teller._bots.update(fortnight_run.bots)
