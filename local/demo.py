@@ -211,7 +211,7 @@ WHY = {
     "already_used": "had their one follow-up already",
     "already_written": "somebody of the business had written since",
     "no_allowed_moment": "no decent hour was left before the window closed",
-    "unreachable": "the platform's 24 hours were over, and no template may follow",
+    "unreachable": "the platform's 24 hours end before the bot may write, and it has no template",
     "life_too_long": "the template would have outlived the two weeks",
     "before_enabled": "went quiet before the bot was switched on",
     "disabled": "the bot was switched off",
@@ -267,7 +267,9 @@ class Teller:
         if line["event"] == "operator":
             return "■", "yellow", f"the operator says {kind} to {self._name(line)}"
         if line["event"] == "accepted":
-            return "▶", "bold green", f"{who}, {_place(line['zone'])}: the follow-up on {_CHANNELS[line['channel']]}"
+            route = f"{line['kind'].replace('_', ' ')} on {_CHANNELS[line['channel']]}"
+            text = " ".join(line["text"].split())
+            return "▶", "bold green", f"{who}, {_place(line['zone'])}, by {route}: {text}"
         if line["event"] == "withheld":
             return "·", "cyan", f"{who}, {_place(line['zone'])}: none, {WHY.get(line['reason'], line['reason'])}"
         if line["event"] != "inbound":

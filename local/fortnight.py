@@ -73,11 +73,11 @@ MIDDLES = {
     "pt": ("E no passado?", "Não sabia", "Me dá outro exemplo?", "E com esta palavra?"),
 }
 ENDINGS = {
-    "fr": ("Je vais regarder la bande-annonce de Playtime", "J'hésite encore entre deux films de Tati"),
-    "en": ("I will think about the two examples with phrasal verbs", "I want to look up the film with Buster Keaton"),
-    "de": ("Ich überlege noch, ob ich den Film von Wenders sehe", "Ich suche erst einmal die Musik zum Film"),
-    "es": ("Luego practico los verbos irregulares", "Quiero hacer un ejercicio sobre el subjuntivo"),
-    "pt": ("Depois pratico os verbos irregulares", "Quero fazer um exercício sobre o subjuntivo"),
+    "fr": ("Parlez-moi de Jacques Tati", "Je cherche un film comme Playtime"),
+    "en": ("Tell me more about the second example", "Give me a short list for the weekend"),
+    "de": ("Erzählen Sie mir mehr über Wim Wenders", "Ich suche die Musik zum Film"),
+    "es": ("Explícame más sobre los verbos irregulares", "Dime más sobre el subjuntivo"),
+    "pt": ("Me fala mais sobre os verbos irregulares", "Ainda tenho dúvidas sobre o subjuntivo"),
 }
 STOPS = {
     "fr": ("STOP", "Ne m'écrivez plus, s'il vous plaît"),

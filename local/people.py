@@ -189,7 +189,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 > [opt_in] Oui, volontiers
                 > Alice dans les villes, je ne connais pas. Qui l'a réalisé ?
                 < Wim Wenders, en 1974.
-                > Merci. J'hésite encore entre les deux, je vais regarder les bandes-annonces
+                > Merci. Parlez-moi de Wim Wenders, alors
+                < Volontiers. Plutôt ses films allemands ou ses films américains ?
                 """,
             ),
         ),
@@ -213,7 +214,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < Sherlock Jr. It is short, and the dream sequence needs no words.
                 > And is there live piano for Sherlock Jr.?
                 < There is, on Saturday afternoon.
-                > Lovely. Let me think about Sherlock Jr. or the Murnau
+                > Lovely. Tell me more about Sherlock Jr.
+                < With pleasure. The story, or how the tricks were done?
                 """,
             ),
             Talk(
@@ -249,7 +251,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < Exacto. Palabras como yesterday o last week piden el pasado simple.
                 > [image] Así lo dice mi libro
                 < Es la misma regla, con otro ejemplo.
-                > Quiero practicar el present perfect un poco más, mañana tengo tarea
+                > Enséñame más sobre el present perfect, mañana tengo tarea
+                < Con gusto. ¿Empezamos por las preguntas o por las negaciones?
                 """,
             ),
         ),
@@ -273,7 +276,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < Isso mesmo: estoy en casa.
                 > E com profissão, soy profesora?
                 < Perfeito: soy profesora.
-                > Legal. Ainda me confundo com ser e estar quando é comida
+                > Legal. Ainda tenho dúvidas sobre ser e estar
+                < É normal. Com lugares ou com pessoas?
                 """,
             ),
         ),
@@ -297,7 +301,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < 111 Minuten.
                 > Und was war sein erster Tonfilm?
                 < Genau dieser: „M“ von 1931.
-                > Spannend. Ich lese erst einmal etwas über die Musik von „M“
+                > Spannend. Erzählen Sie mir mehr über die Musik im Film
+                < Gern. Es ist fast nur eine gepfiffene Melodie. Kennen Sie sie?
                 """,
             ),
         ),
@@ -400,7 +405,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 > I'm back. So, the chase in The French Connection: was that street closed?
                 < Mostly not, which is why nobody would film it like that today.
                 > Wow
-                > Tell me about the music in Bullitt some time, I liked the jazz
+                > Tell me about the music in Bullitt, I liked the jazz
+                < It is by Lalo Schifrin. Shall I start with the main theme?
                 """,
             ),
         ),
@@ -537,7 +543,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 > Ist das der mit den alten Druckmaschinen?
                 < Genau der.
                 > Mein Großvater war Drucker
-                > Ich überlege, ob ich ihm den Dokumentarfilm zeige
+                > Haben Sie noch mehr über alte Druckereien?
+                < Ich denke schon. Einen Spielfilm oder einen Dokumentarfilm?
                 """,
             ),
             Talk(
@@ -597,7 +604,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < Yo hice, tú hiciste, él hizo.
                 > Porque é que muda o c para z?
                 < Para manter o som antes do o.
-                > Faz sentido. Amanhã estudo os outros verbos irregulares
+                > Faz sentido. Fala-me mais sobre os verbos irregulares
+                < Com gosto. Presente ou passado?
                 """,
                 copies=3,
                 shuffled=True,
@@ -621,7 +629,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < Le pasa a casi todo el mundo.
                 > Entonces "tell me the truth"
                 < Perfecto.
-                > Luego repaso say y tell con la canción que me gusta
+                > Explícame más sobre say y tell
+                < Claro. ¿Con preguntas o con órdenes?
                 """,
             ),
         ),
@@ -666,6 +675,7 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 > Pour quel autre film ?
                 < « Yumeji », de Seijun Suzuki, en 1991.
                 > Je cherche la partition de cette valse
+                < Pour piano ou pour violon ?
                 """,
             ),
         ),
@@ -688,7 +698,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 > ¿Un ejemplo?
                 < Quando eu for, "cuando yo vaya".
                 > Qué elegante
-                > Quiero hacer un ejercicio del subjuntivo la semana que viene
+                > Explícame más sobre el futuro del subjuntivo
+                < Con gusto. ¿Prefieres empezar por los verbos regulares?
                 """,
             ),
         ),
@@ -710,7 +721,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < Es una excepción que conviene memorizar.
                 > ¿Hay más excepciones?
                 < "At night" es la otra famosa.
-                > Ok, voy a repasar las preposiciones de lugar también
+                > Ok. Explícame también las preposiciones de lugar
+                < Claro. ¿Empezamos por in, on y at otra vez?
                 """,
             ),
             Talk(TUTOR_WHATSAPP, 7, "09:00", "[id_change] 525555550113"),
@@ -776,6 +788,7 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < Darf ich Ihnen später einmal schreiben, wenn wir nicht fertig geworden sind?
                 > [opt_in] Ja, gern
                 > Ich suche eine Aufnahme mit der Zither von Anton Karas
+                < Die Filmmusik oder ein späteres Konzert?
                 """,
             ),
         ),
@@ -805,7 +818,12 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
             Talk(
                 CINEMA_MESSENGER, 8, "10:20", "> J'ai commencé Printemps tardif\n< Le vase, vous verrez, est célèbre."
             ),
-            Talk(CINEMA_MESSENGER, 10, "16:15", "> Parlez-moi un jour de ce vase dans Printemps tardif"),
+            Talk(
+                CINEMA_MESSENGER,
+                10,
+                "16:15",
+                "> Parlez-moi de Printemps tardif\n< Avec plaisir. L'avez-vous vu jusqu'au bout ?",
+            ),
         ),
     ),
     # Writes on Saturday evening to a bot that keeps Sundays: no allowed moment is left in the window.
@@ -847,7 +865,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < Toda la canción es así.
                 > ¿Y "huckleberry"?
                 < Una baya; aquí, un amigo de aventuras.
-                > Voy a traducir Moon River entera
+                > Dime más sobre la letra de Moon River
+                < Claro. ¿Verso por verso o la idea general?
                 """,
             ),
         ),

@@ -555,7 +555,8 @@ class LocalStack:
     def publish(self, bot: Bot, *, enabled_at: int) -> None:
         """Put a bot into the table, its token where the sender looks for it, and make it known to the platform."""
         table = self.template.name("Bots")
-        version = max(bot.version, 1, 1 + max((row["version"] for row in self.bots() if row["id"] == bot.id), default=0))
+        published = max((row["version"] for row in self.bots() if row["id"] == bot.id), default=0)
+        version = max(bot.version, published + 1)
         row = {
             "id": bot.id,
             "settings": to_settings(bot),
@@ -634,9 +635,7 @@ class LocalStack:
         return "".join(_LOGS.lines)
 
     def _rows(self, logical_id: str) -> list[dict[str, Any]]:
-        rows = [
-            {name: _plain(value) for name, value in item.attrs.items()} for item in self._items(logical_id)
-        ]
+        rows = [{name: _plain(value) for name, value in item.attrs.items()} for item in self._items(logical_id)]
         keys = [each["AttributeName"] for each in self.template.resources[logical_id]["Properties"]["KeySchema"]]
         return sorted(rows, key=lambda row: tuple(str(row[name]) for name in keys))
 
@@ -704,9 +703,8 @@ def _create(template: Template) -> None:
     dynamodb, sqs, events, cloudwatch = map(_client, ("dynamodb", "sqs", "events", "cloudwatch"))
     for id_, properties in template.of_type(TABLE).items():
         name = template.name(id_)
-        table = {**properties, "TableName": name}
-        if "SSEEnabled" in table.get("SSESpecification", {}):
-            table["SSESpecification"] = {"Enabled": table["SSESpecification"]["SSEEnabled"]}
+        # Encryption means nothing here, and moto would make a key pair for every fresh stack.
+        table = {**properties, "TableName": name, "SSESpecification": {}}
         dynamodb.create_table(**_fitting(dynamodb, "CreateTable", table))
         if "TimeToLiveSpecification" in properties:
             given = {"TableName": name, "TimeToLiveSpecification": properties["TimeToLiveSpecification"]}

@@ -23,8 +23,8 @@ WHATSAPP_BUSINESS = "700100200300400"
 
 KINDS = (
     "text image video document audio sticker location contacts order button list flow quick_reply postback "
-    "get_started referral reaction edit deletion read delivered sent status_failed echo_bot echo_human standby handover "
-    "handover_back opt_in opt_out id_change unsupported test"
+    "get_started referral reaction edit deletion read delivered sent status_failed echo_bot echo_human standby "
+    "handover handover_back opt_in opt_out id_change unsupported test"
 ).split()
 
 type Body = dict[str, Any]
@@ -293,9 +293,7 @@ def _whatsapp(
         names = (("to", sender.get("from")), ("to_user_id", sender.get("from_user_id")))
         recipient = {key: value for key, value in names if value}
         echo = {"from": "15550100999", **recipient, "id": id, "timestamp": str(at), "type": "text"}
-        return _whatsapp_change(
-            bot, {"message_echoes": [{**echo, "text": {"body": text}}]}, field="smb_message_echoes"
-        )
+        return _whatsapp_change(bot, {"message_echoes": [{**echo, "text": {"body": text}}]}, field="smb_message_echoes")
     if kind in ("opt_in", "opt_out"):
         preference = {
             **contact,
@@ -305,9 +303,7 @@ def _whatsapp(
             "timestamp": at,
         }
         contacts = [{"profile": {"name": name}, **contact}]
-        return _whatsapp_change(
-            bot, {"contacts": contacts, "user_preferences": [preference]}, field="user_preferences"
-        )
+        return _whatsapp_change(bot, {"contacts": contacts, "user_preferences": [preference]}, field="user_preferences")
     if kind == "id_change":
         return _whatsapp_id_change(bot, user, new, at, id)
     if kind == "test":

@@ -12,15 +12,17 @@ from relance.store.pairs import PairStore
 
 HOUR, DAY, MINUTE = 3_600, 86_400, 60
 USER = "525555550133"
-# Wednesday of the fortnight, noon in Mexico City; the planned moment is 23 h after the last message.
-NOON = START + 2 * DAY + 18 * HOUR
-PLANNED = NOON + 23 * HOUR
+# Wednesday of the fortnight, three in the afternoon in Mexico City. The bot aims at noon of the next day, which
+# leaves it more than two hours before the platform's window closes.
+TALKED = START + 2 * DAY + 21 * HOUR
+SILENCE = 21 * HOUR
+PLANNED = TALKED + SILENCE
 
 
 @pytest.fixture
 def stack():
     with LocalStack(start=START) as running:
-        bot = dataclasses.replace(bot_of(TUTOR_WHATSAPP), template=None)
+        bot = dataclasses.replace(bot_of(TUTOR_WHATSAPP), template=None, preferred_silence=SILENCE)
         running.publish(bot, enabled_at=START - HOUR)
         yield running
 
@@ -34,7 +36,7 @@ def write(stack, text, at=None, *, number=0):
     return stack.post("whatsapp", body).status
 
 
-def talk(stack, until=NOON):
+def talk(stack, until=TALKED):
     """Five messages, one a minute, the last at `until`."""
     words = (
         "Hola, tengo una duda",
@@ -50,15 +52,15 @@ def talk(stack, until=NOON):
 
 def received(stack):
     """When the user was written to, in seconds after the last message of the talk."""
-    return [int(said.at) - NOON for said in stack.graph.accepted]
+    return [int(said.at) - TALKED for said in stack.graph.accepted]
 
 
 def test_a_deployment_with_one_user_who_is_quiet_for_days_still_serves_that_user(stack):
     """Quiet is not an outage: nothing happened at all for two days before, and for most of a day after."""
     talk(stack)
-    stack.run_until(NOON + 2 * DAY)
+    stack.run_until(TALKED + 2 * DAY)
     assert len(received(stack)) == 1
-    assert 23 * HOUR <= received(stack)[0] < 23 * HOUR + 10 * MINUTE
+    assert SILENCE <= received(stack)[0] < SILENCE + 10 * MINUTE
 
 
 def test_a_sweeper_that_was_down_holds_everything_until_it_has_caught_up(stack):
@@ -69,7 +71,7 @@ def test_a_sweeper_that_was_down_holds_everything_until_it_has_caught_up(stack):
     stack.run_until(PLANNED + 45 * MINUTE)
     assert received(stack) == []
     stack.run_until(PLANNED + 2 * HOUR)
-    caught_up = PLANNED - 10 * MINUTE - NOON + HOUR
+    caught_up = PLANNED - 10 * MINUTE - TALKED + HOUR
     assert len(received(stack)) == 1
     assert caught_up <= received(stack)[0] < caught_up + 15 * MINUTE
 
@@ -96,7 +98,7 @@ def test_webhooks_that_fail_hold_everything_and_lose_nothing(stack, monkeypatch)
         assert received(stack) == []
     assert write(stack, "¿Y desde?", PLANNED - 5 * MINUTE, number=1) == 200
     stack.run_until(PLANNED + 2 * DAY)
-    silence = [at - (PLANNED - 5 * MINUTE - NOON) for at in received(stack)]
+    silence = [at - (PLANNED - 5 * MINUTE - TALKED) for at in received(stack)]
     assert len(silence) == 1
     assert silence[0] >= 8 * HOUR
 
@@ -104,7 +106,7 @@ def test_webhooks_that_fail_hold_everything_and_lose_nothing(stack, monkeypatch)
 def test_after_a_restore_only_pairs_that_write_again_become_eligible(stack):
     """The backup may be older than a stop: only a message after the restore tells that somebody is still there."""
     talk(stack)
-    restored_at = NOON + HOUR
+    restored_at = TALKED + HOUR
     stack.run_until(restored_at)
     _restore(stack, restored_at)
     stack.run_until(PLANNED + HOUR)

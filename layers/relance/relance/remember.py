@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from relance.guard import signals
 from relance.interaction import DAY, FUTURE_TOLERANCE, Effect, Event, Side
+from relance.outcome import classify_status
 from relance.pair import Identity, Pair, identify
 from relance.store.interactions import InteractionStore
 from relance.store.pairs import PairStore
@@ -213,6 +214,10 @@ class _Desk:
                 code=event.code,
                 at=self._when(event),
             )
+        if event.effect is Effect.STATUS_FAILED and classify_status(event.channel, event.code).suppress:
+            # The person stopped these messages, or is nobody who can be written to: it holds for relance, too.
+            for user in self._keys(who):
+                self.pairs.opt_out(user, self._when(event))
 
 
 _WITHOUT_WINDOW = frozenset({"opt_in", "opt_out"})

@@ -1,4 +1,4 @@
-"""Who writes the message: one door for every writer, and the same guards behind it."""
+"""Those who can write the body of a follow-up: they get a brief and answer with a draft, or with nothing."""
 
 from typing import Protocol
 
@@ -6,11 +6,8 @@ from relance.persona import Brief, Draft, Nothing
 
 
 class Writer(Protocol):
-    """Writes the body of one follow-up from a brief.
+    """Anything that writes a body. What it writes is judged by `guard.draft` before anyone sees it."""
 
-    Silence is a value (`Nothing`), never a magic string. A writer may raise `TemporaryFailure` (throttled, timed
-    out: the queue brings the pair again, nothing has been spent) or `ConfigurationError` (no such model, no right
-    to use it).
-    """
-
-    def write(self, brief: Brief) -> Draft | Nothing: ...
+    def write(self, brief: Brief) -> Draft | Nothing:
+        """One attempt. May raise `relance.errors.TemporaryFailure`: then the follow-up is tried again later."""
+        ...
