@@ -265,11 +265,11 @@ class Teller:
     def _notable(self, line: Line) -> tuple[str, str, str] | None:
         who, kind = line["user"], line["kind"]
         if line["event"] == "operator":
-            return "■", "yellow", f"the operator says {kind} to {self._name(line)}"
+            return "■", "yellow", f"the operator: {kind} {self._name(line)}"
         if line["event"] == "accepted":
             route = f"{line['kind'].replace('_', ' ')} on {_CHANNELS[line['channel']]}"
             text = " ".join(line["text"].split())
-            return "▶", "bold green", f"{who}, {_place(line['zone'])}, by {route}: {text}"
+            return "▶", "bold green", f"{who}, {_place(line['zone'])}, {route}: {text}"
         if line["event"] == "withheld":
             return "·", "cyan", f"{who}, {_place(line['zone'])}: none, {WHY.get(line['reason'], line['reason'])}"
         if line["event"] != "inbound":

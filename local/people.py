@@ -721,7 +721,7 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < Es una excepción que conviene memorizar.
                 > ¿Hay más excepciones?
                 < "At night" es la otra famosa.
-                > Ok. Explícame también las preposiciones de lugar
+                > Ok. Explícame las preposiciones de lugar
                 < Claro. ¿Empezamos por in, on y at otra vez?
                 """,
             ),

@@ -1,7 +1,10 @@
 """The artifact that `sam build` makes of this repository: built once per run, and asked by the tests that judge it."""
 
+import atexit
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -10,7 +13,6 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / ".aws-sam" / "build"
 SAM = ROOT / ".venv-sam" / "bin"
 RUNTIME = ROOT / ".venv-runtime" / "bin" / "python"
 
@@ -37,10 +39,14 @@ def run(command: list[str], *, environment: Mapping[str, str] | None = None, tim
 
 @cache
 def build() -> Path:
-    """Build the deployment as `make build` does, without Docker, and return where it is."""
+    """Build the deployment as `make build` does, without Docker, into a folder of this run alone; return that folder."""
     assert SAM.is_dir(), "there is no .venv-sam: run `make e2e`, which makes it"
-    run([str(SAM / "sam"), "build"], environment={"PATH": f"{SAM}{os.pathsep}{os.environ['PATH']}"})
-    return BUILD
+    folder = Path(tempfile.mkdtemp(prefix="relance-artifact-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # SAM's environment goes first on the path, so that the layers find a python3.13 that works.
+    path = f"{SAM}{os.pathsep}{os.environ['PATH']}"
+    run([str(SAM / "sam"), "build", "--build-dir", str(folder), "--no-cached"], environment={"PATH": path})
+    return folder
 
 
 def template() -> dict[str, Any]:

@@ -27,10 +27,11 @@ URLS = {channel: f"{name}Url" for name, channel in artifact.WEBHOOKS.items()}
 
 
 def rehearsed(template: dict[str, Any]) -> dict[str, Any]:
-    """The built template with the three things changed in which the emulator differs from AWS.
+    """The built template with the four things changed in which the emulator differs from AWS.
 
-    It has no alarms over metric maths, it does not turn a parameter into a number for an event source, and it judges
-    requests for several parameters or alarms by `*` (the exact resources are held by tests/unit/test_template.py).
+    It has no alarms over metric maths, it does not turn a parameter into a number for an event source, it judges
+    requests for several parameters or alarms by `*`, and it asks a permission of its own for a batch of queue messages
+    (on AWS `sqs:SendMessage` covers both). The exact permissions are held by tests/unit/test_template.py.
     """
     resources = template["Resources"]
     alarm = resources["WebhookFailures"]["Properties"]
@@ -43,6 +44,8 @@ def rehearsed(template: dict[str, Any]) -> dict[str, Any]:
         for statement in policy["Statement"]:
             if statement.get("Action") in ("ssm:GetParameters", "cloudwatch:DescribeAlarms"):
                 statement["Resource"] = "*"
+            if statement.get("Action") == "sqs:SendMessage":
+                statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
     return template
 
 

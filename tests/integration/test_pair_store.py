@@ -310,6 +310,7 @@ def test_a_reservation_can_be_had_once(pairs, bots):
         (lambda pairs, stack: pairs.echo(USER, "", NOW), ("person",)),
         (lambda pairs, stack: count(pairs, NOW, "a new message"), ("pair",)),
         (lambda pairs, stack: stack.pause(BOT_ID), ("bot",)),
+        (lambda pairs, stack: pairs.pause_account("messenger", BOT_ID, "blocked"), ("bot",)),
         (lambda pairs, stack: stack.publish(replace(LIVE, name="renamed"), enabled_at=0), ("bot",)),
     ],
 )
@@ -494,3 +495,13 @@ def test_a_stop_under_the_old_key_still_refuses_the_reservation(pairs, bots):
     pairs.opt_out(OLD, NOW)
 
     assert ("person",) == reserve(pairs, bots, pair, someone, published(bots))
+
+
+def test_what_the_platform_stopped_is_read_with_the_pair(pairs):
+    """The bot's own row, its business account's, and a template's pause."""
+    pairs.count(OLD, BOT_ID, at=NOW, message_id="m", to="x", expires_at=NOW + 9, account="700")
+    pairs.pause_account("whatsapp", "700", "paused", template="come_back")
+    assert ("", ("come_back",)) == (stored(pairs, OLD).paused, stored(pairs, OLD).paused_templates)
+
+    pairs.pause_account("whatsapp", "700", "account_deleted")
+    assert "account_deleted" == stored(pairs, OLD).paused

@@ -1,6 +1,7 @@
 """`relance replay`: what it posts, at what time, and what it says of each file."""
 
 import json
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -70,6 +71,15 @@ def test_each_file_meets_a_fresh_stack(tmp_path):
         (tmp_path / name).write_bytes(build("messenger"))
 
     assert [1, 1] == [result.counted for result in replay(files_of([tmp_path]), "messenger")]
+
+
+def test_afterwards_the_clock_is_the_machines_again(tmp_path):
+    """Virtual time ends with the stack."""
+    before = time.time()
+
+    outcome(tmp_path, build("messenger"))
+
+    assert before <= time.time() < before + 60
 
 
 def test_a_message_that_is_there_twice_counts_once(tmp_path):

@@ -6,7 +6,7 @@ import botocore.session
 import pytest
 
 from local import webhooks
-from local.stack import LocalStack, _client
+from local.stack import LocalStack, _client, _failed_ids
 from local.template import ALARM, QUEUE, TABLE, Template, TemplateError, seconds_of
 from relance.bot import Bot
 
@@ -404,6 +404,26 @@ class TestOperator:
         assert [] == stack.interactions()
 
 
+@pytest.mark.parametrize(
+    ("answer", "stay"),
+    [
+        (None, set()),
+        ({}, set()),
+        ({"batchItemFailures": []}, set()),
+        ({"batchItemFailures": None}, set()),
+        ({"batchItemFailures": [{"itemIdentifier": "a"}]}, {"a"}),
+        ({"batchItemFailures": [{"itemIdentifier": "stranger"}]}, {"a", "b"}),
+        ({"batchItemFailures": [{"itemIdentifier": ""}]}, {"a", "b"}),
+        ({"batchItemFailures": [{"id": "a"}]}, {"a", "b"}),
+        ({"failures": []}, {"a", "b"}),
+        ("done", {"a", "b"}),
+    ],
+)
+def test_an_answer_that_lambda_cannot_read_fails_the_whole_batch(answer, stay):
+    """AWS: an empty or null list is success; a wrong id, a wrong key or no JSON object is complete failure."""
+    assert stay == _failed_ids(answer, {"a", "b"})
+
+
 def test_a_refused_transaction_leaves_no_trace(stack):
     """The quick way of rolling back gives what moto's own gives: each item as it was, and no new one."""
     table = stack.template.name("Bots")
@@ -434,3 +454,28 @@ def test_a_refused_transaction_leaves_no_trace(stack):
         )
 
     assert [{"version": 0, "id": "old", "count": 1}] == stack.bots()
+
+
+def test_a_refused_transaction_restores_a_pair(stack):
+    """Also in a table with a range key."""
+    write(stack)
+    (before,) = stack.pairs()
+    key = {name: {"S": before[name]} for name in ("user", "bot")}
+    client = _client("dynamodb")
+    table = stack.template.name("Pairs")
+
+    with pytest.raises(client.exceptions.TransactionCanceledException):
+        client.transact_write_items(
+            TransactItems=[
+                {"Delete": {"TableName": table, "Key": key}},
+                {
+                    "ConditionCheck": {
+                        "TableName": table,
+                        "Key": {**key, "bot": {"S": "absent"}},
+                        "ConditionExpression": "attribute_exists(s1)",
+                    }
+                },
+            ]
+        )
+
+    assert [before] == stack.pairs()

@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.endpoint import Endpoint
 
 from local.stack import LocalStack
-from local.webhooks import APP_SECRET, OWN_APP, build, encode, merge, sign
+from local.webhooks import APP_SECRET, OWN_APP, WHATSAPP_BUSINESS, build, encode, merge, sign
 from relance.interaction import Address
 
 NOW = 1_768_478_400  # 2026-01-15T12:00:00Z
@@ -325,6 +325,46 @@ def test_a_scoped_id_is_the_key_and_the_number_is_not_stored_in_it(stack):
     stack.post("whatsapp", build("whatsapp", "text", bot=BOTS["whatsapp"], user=user, at=NOW - 60, id="w1", text="hi"))
 
     assert "US.1349000000000001" == the_pair(stack)["to"]
+
+
+# ── what the platform stops ──────────────────────────────────────────────────────────────────────────────────
+
+
+def account_event(field, value):
+    """A WhatsApp event about the business account, not about anybody's message."""
+    change = {"field": field, "value": value}
+    return {"object": "whatsapp_business_account", "entry": [{"id": WHATSAPP_BUSINESS, "time": NOW, "changes": [change]}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "attribute"),
+    [
+        (account_event("account_update", {"event": "ACCOUNT_DELETED"}), "paused"),
+        (
+            account_event(
+                "message_template_status_update", {"event": "PAUSED", "message_template_name": "come_back"}
+            ),
+            "template_come_back",
+        ),
+    ],
+)
+def test_a_stopped_account_or_template_is_kept_in_a_row_of_its_own(stack, body, attribute):
+    """The pair knows its account from its messages; sweeper and sender read that row, the reservation names it."""
+    stack.post("whatsapp", message("whatsapp"))
+    stack.post("whatsapp", body)
+
+    account = the_pair(stack)["account"]
+    row = next(row for row in stack.pairs() if row["user"] == f"account#whatsapp#{account}")
+    assert WHATSAPP_BUSINESS == account
+    assert row[attribute]
+
+
+def test_a_page_that_the_platform_blocked_is_paused(stack):
+    """Policy enforcement names the page."""
+    event = {"recipient": {"id": "1001"}, "timestamp": NOW * 1000, "policy_enforcement": {"action": "block"}}
+    stack.post("messenger", {"object": "page", "entry": [{"id": "1001", "time": NOW * 1000, "messaging": [event]}]})
+
+    assert ["account#messenger#1001"] == [row["user"] for row in stack.pairs()]
 
 
 # ── durability and privacy ───────────────────────────────────────────────────────────────────────────────────

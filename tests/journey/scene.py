@@ -14,20 +14,31 @@ HOUR, DAY = 3_600, 86_400
 
 
 def excerpt(names: Iterable[str], *, days: int) -> Fortnight:
-    """The part of the hand-made fortnight that these people live through in the first days."""
+    """The part of the hand-made fortnight that these people live through in the first days, from their first word."""
     whole, wanted, end = the_fortnight(), set(names), START + days * DAY
     humans = tuple(human for human in whole.humans if human.name in wanted)
     acts = tuple(act for act in whole.acts if act.at < end and (act.operator or act.user in wanted))
     bots = {act.bot for act in acts if not act.operator}
     accounts = tuple(account for account in whole.accounts if account.id in bots)
     acts = tuple(act for act in acts if act.bot in bots)
-    undeliverable = whole.undeliverable & wanted
-    return replace(whole, end=end, accounts=accounts, humans=humans, acts=acts, undeliverable=undeliverable)
+    known = {"accounts": accounts, "humans": humans, "undeliverable": whole.undeliverable & wanted}
+    return replace(whole, start=acts[0].at - HOUR, end=end, acts=acts, **known)
+
+
+def first_days(fortnight: Fortnight, days: int) -> Fortnight:
+    """A fortnight that ends early."""
+    end = START + days * DAY
+    return replace(fortnight, end=end, acts=tuple(act for act in fortnight.acts if act.at < end))
+
+
+def a_stack(start: int = START) -> LocalStack:
+    """A fresh stack that sweeps every ten minutes: the longest the template allows, and half the work of five."""
+    return LocalStack(start=start, parameters={"SweepMinutes": "10"})
 
 
 def lived(fortnight: Fortnight, stack: LocalStack | None = None) -> list[Line]:
     """The lines of one run; on a stack of the test's own, if it has one."""
-    with stack or LocalStack(start=fortnight.start) as running:
+    with stack or a_stack(fortnight.start) as running:
         return Run(running, fortnight).live()
 
 

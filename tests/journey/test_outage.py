@@ -7,8 +7,8 @@ import pytest
 from local import webhooks
 from local.demo import bot_of
 from local.people import START, TUTOR_WHATSAPP
-from local.stack import LocalStack
 from relance.store.pairs import PairStore
+from tests.journey.scene import a_stack
 
 HOUR, DAY, MINUTE = 3_600, 86_400, 60
 USER = "525555550133"
@@ -17,13 +17,13 @@ USER = "525555550133"
 TALKED = START + 2 * DAY + 21 * HOUR
 SILENCE = 21 * HOUR
 PLANNED = TALKED + SILENCE
+THE_BOT = dataclasses.replace(bot_of(TUTOR_WHATSAPP), template=None, preferred_silence=SILENCE)
 
 
 @pytest.fixture
 def stack():
-    with LocalStack(start=START) as running:
-        bot = dataclasses.replace(bot_of(TUTOR_WHATSAPP), template=None, preferred_silence=SILENCE)
-        running.publish(bot, enabled_at=START - HOUR)
+    with a_stack(TALKED - HOUR) as running:
+        running.publish(THE_BOT, enabled_at=START)
         yield running
 
 
@@ -56,9 +56,11 @@ def received(stack):
 
 
 def test_a_deployment_with_one_user_who_is_quiet_for_days_still_serves_that_user(stack):
-    """Quiet is not an outage: nothing happened at all for two days before, and for most of a day after."""
+    """Quiet is not an outage: nothing happens at all for two days before, and for most of a day after."""
+    stack.reset(TALKED - 2 * DAY)
+    stack.publish(THE_BOT, enabled_at=START)
     talk(stack)
-    stack.run_until(TALKED + 2 * DAY)
+    stack.run_until(TALKED + DAY)
     assert len(received(stack)) == 1
     assert SILENCE <= received(stack)[0] < SILENCE + 10 * MINUTE
 

@@ -7,23 +7,24 @@ import contextlib
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from local import demo
 from local.stack import LocalStack
-from relance import disclosure, zones
+from relance import disclosure, rules, zones
 from relance.guard import signals
 from relance.send import Sender
 from relance.store.pairs import PairStore
-from tests.journey.scene import broken, excerpt
+from tests.journey.scene import a_stack, broken, excerpt
 
 
 def judged(fortnight, stack=None):
     """The exit code of `relance demo --json` for these people, and the promises that its lines break."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
-        code = demo.show(fortnight, json_lines=True, stack=stack)
+        code = demo.show(fortnight, json_lines=True, stack=stack or a_stack(fortnight.start))
     return code, broken(map(json.loads, out.getvalue().splitlines()))
 
 
@@ -59,8 +60,12 @@ def test_a_platform_that_got_the_message_twice_is_seen(amelie):
 
 def test_quiet_hours_that_are_ignored_are_seen(monkeypatch):
     """Jonas wrote at ten in the evening: his message would come at nine."""
-    monkeypatch.setattr(zones, "is_allowed", lambda *_, **__: True)
-    monkeypatch.setattr(zones, "allowed_intervals", lambda start, end, **_: [(start, end)])
+    careless = SimpleNamespace(
+        possible_zones=zones.possible_zones,
+        is_allowed=lambda *_, **__: True,
+        allowed_intervals=lambda start, end, **_: [(start, end)],
+    )
+    monkeypatch.setattr(rules, "zones", careless)
     jonas = excerpt(["Jonas Wetterau"], days=3)
     assert judged(jonas) == (1, ["never in quiet hours"])
 
@@ -88,10 +93,9 @@ def test_a_deployment_that_sends_nothing_is_seen(monkeypatch, amelie):
 
 
 def test_a_timer_that_never_starts_is_seen(monkeypatch, amelie):
+    """The ledger is empty, so the demo calls it not earned; the judge has counted the messages itself."""
     monkeypatch.setattr(PairStore, "start_timer", lambda *_: True)
-    code, promises = judged(amelie)
-    assert code == 1
-    assert {"nobody is lost", "one answer per silence"} & set(promises) or "reasons are true" in promises
+    assert judged(amelie) == (1, ["reasons are true"])
 
 
 def test_a_cooldown_that_is_forgotten_is_seen(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from local.stack import LocalStack
 from relance.outbox import Outbox
 from relance.store.pairs import PairStore
-from tests.journey.scene import broken, excerpt, lived, messages, outcomes, thrice_in_disorder
+from tests.journey.scene import a_stack, broken, excerpt, lived, messages, outcomes, thrice_in_disorder
 
 # Written to, twice in a row, held, minor, stopped, back again, and two bots of one person.
 PEOPLE = (
@@ -40,15 +40,14 @@ def test_the_ordinary_run_writes_to_some_and_not_to_others(usual):
     assert len(outcomes(usual)) == len(PEOPLE)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_webhooks_delivered_three_times_in_random_order_change_nothing(fortnight, usual, seed):
-    lines = lived(thrice_in_disorder(fortnight, seed))
+def test_webhooks_delivered_three_times_in_random_order_change_nothing(fortnight, usual):
+    lines = lived(thrice_in_disorder(fortnight, 1))
     assert (messages(lines), outcomes(lines), broken(lines)) == (messages(usual), outcomes(usual), [])
 
 
 def test_two_sweepers_at_once_change_nothing(fortnight, usual, monkeypatch):
     """The second sweeps in the middle of the first: after it has read the pairs, before it writes its verdicts."""
-    stack = LocalStack(start=fortnight.start)
+    stack = a_stack(fortnight.start)
     read, sweeping = PairStore.read, []
 
     def interrupted(self, due, *, consistent):
@@ -99,7 +98,7 @@ def test_a_webhook_that_fails_is_delivered_again_and_changes_nothing(usual, fort
         return count(self, *given, **named)
 
     monkeypatch.setattr(PairStore, "count", shaky)
-    stack = LocalStack(start=fortnight.start)
+    stack = a_stack(fortnight.start)
     lines = lived(fortnight, stack)
     assert len(stack.failures) == 3
     assert (messages(lines), outcomes(lines), broken(lines)) == (messages(usual), outcomes(usual), [])

@@ -222,6 +222,26 @@ def test_on_day_three_only_a_template_reaches_and_only_who_said_yes(person, temp
     assert expected == judge(WA_PAIR, person, bot, now=T1 + 3 * DAY)
 
 
+@pytest.mark.parametrize(
+    ("changes", "category", "expected"),
+    [
+        ({}, "MARKETING", Send(TEMPLATE)),
+        ({"paused_templates": ("back",)}, "MARKETING", Drop(Reason.UNREACHABLE)),
+        ({"to": "12015550123"}, "MARKETING", Drop(Reason.UNREACHABLE)),
+        ({"to": "US.1349000000000001"}, "MARKETING", Drop(Reason.UNREACHABLE)),
+        ({"to": "12015550123"}, "UTILITY", Send(TEMPLATE)),
+        ({"paused": "account_deleted"}, "MARKETING", Drop(Reason.PAUSED)),
+    ],
+)
+def test_no_marketing_template_reaches_a_us_number_and_no_stopped_one_anybody(changes, category, expected):
+    """Platform rules are no surprise from an error code: the route is closed before a model is paid."""
+    bot = replace(WHATSAPP, template=replace(WHATSAPP.template, category=category))
+
+    person = replace(YES, zone="Europe/Paris")
+
+    assert expected == judge(replace(WA_PAIR, **changes), person, bot, now=T1 + 3 * DAY)
+
+
 def test_a_template_must_end_its_life_within_fourteen_days():
     """A template accepted later than t1 + 14 d − ttl could be delivered too late."""
     last = at("2026-01-27T15:00:00")  # 13 days after t1; ttl 24 h

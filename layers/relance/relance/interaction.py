@@ -85,6 +85,7 @@ class Event:
     code: int | None = None  # a failed status: the platform's error code
     new_address: Address | None = None  # id changes: who the user is from now on
     detail: str = ""  # the platform's own word for the kind (metrics); never free text
+    account: str = ""  # WhatsApp: the business account that the number belongs to
 
 
 @dataclass(frozen=True, slots=True)

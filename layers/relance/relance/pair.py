@@ -22,6 +22,11 @@ def user_key(channel: str, address_id: str, pepper: bytes) -> str:
     return f"{channel}#{digest.hex()[:32]}"
 
 
+def account_key(channel: str, id_: str) -> str:
+    """The row of a platform account (a page, a number, a WhatsApp business account): what the platform stopped."""
+    return f"account#{channel}#{id_}"
+
+
 def channel_of(user: str) -> str:
     """The channel a user key belongs to."""
     return user.partition("#")[0]
@@ -71,6 +76,8 @@ class Pair:
     `opened_at` is the last act that opened the platform's window without counting (a reaction, a referral).
     `attempts` counts clean refusals since the last decision. `alias` names the key that this one's owner moved to,
     `former` the key they came from, `also` the key of their number where they have a business-scoped id as well.
+    `account` is the WhatsApp business account of the bot's number. `paused` and `paused_templates` say what the
+    platform has stopped for the bot or its account; they are read from rows of their own.
     """
 
     user: str
@@ -89,6 +96,9 @@ class Pair:
     alias: str = ""
     former: str = ""
     also: str = ""
+    account: str = ""
+    paused: str = ""
+    paused_templates: tuple[str, ...] = ()
 
     @property
     def times(self) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from relance.guard import signals
 from relance.interaction import DAY, FUTURE_TOLERANCE, Effect, Event, Side
-from relance.outcome import classify_status
+from relance.outcome import Outcome, OutcomeClass, classify_status
 from relance.pair import Identity, Pair, identify
 from relance.store.interactions import InteractionStore
 from relance.store.pairs import PairStore
@@ -77,6 +77,8 @@ class _Desk:
             self.report.effects[event.effect.value] += 1
         if event.effect is Effect.UNKNOWN:
             self.report.unknown[event.detail or event.kind] += 1
+        if event.effect is Effect.BOT_PAUSED:
+            self._pause(event)
         if event.user is None or not event.bot:
             return
         who = identify(event.channel, event.user, self.pepper)
@@ -105,6 +107,7 @@ class _Desk:
             to=event.user.id,
             expires_at=event.at + self.memory.text_ttl,
             also=who.number_user,
+            account=event.account,
         )
         self._keep(event, pair.user)
         self.report.counted += 1
@@ -214,10 +217,23 @@ class _Desk:
                 code=event.code,
                 at=self._when(event),
             )
-        if event.effect is Effect.STATUS_FAILED and classify_status(event.channel, event.code).suppress:
-            # The person stopped these messages, or is nobody who can be written to: it holds for relance, too.
+        if event.effect is Effect.STATUS_FAILED:
+            self._heed(classify_status(event.channel, event.code), event, who)
+
+    def _heed(self, outcome: Outcome, event: Event, who: Identity) -> None:
+        """What a late failure says of the person or the account holds for relance, whoever had sent the message."""
+        if outcome.suppress:
             for user in self._keys(who):
                 self.pairs.opt_out(user, self._when(event))
+        if outcome.kind is OutcomeClass.STOP and outcome.stops == "bot":
+            self.pairs.pause_account(event.channel, event.bot, f"{event.code} {outcome.detail}")
+
+    def _pause(self, event: Event) -> None:
+        """The platform stopped a bot, an account or a template."""
+        id_ = event.account or event.bot
+        if id_:
+            _, _, template = event.detail.partition("template:")
+            self.pairs.pause_account(event.channel, id_, event.detail or event.kind, template=template)
 
 
 _WITHOUT_WINDOW = frozenset({"opt_in", "opt_out"})

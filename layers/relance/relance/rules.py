@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from relance import zones
-from relance.bot import Bot, Hours
+from relance.bot import Bot, Hours, Template
 from relance.interaction import DAY, HOUR, MINUTE
 from relance.pair import Pair, Person, channel_of
 from relance.parameters import Deployment, Rules
@@ -78,10 +78,17 @@ def routes(pair: Pair, person: Person, bot: Bot, rules: Rules) -> list[Route]:
     last = pair.times[0]
     opened = max(last, pair.opened_at or 0)
     found = [Route(FREE_FORM, opened + PLATFORM_WINDOW - rules.margin)]
-    if channel_of(pair.user) == "whatsapp" and bot.template is not None and person.consented:
+    if bot.template is not None and _may_use_template(pair, person, bot.template):
         # A template accepted now may be delivered until its time-to-live ends: that end must be in time (rule 2).
         found.append(Route(TEMPLATE, last + rules.window - bot.template.ttl))
     return found
+
+
+def _may_use_template(pair: Pair, person: Person, template: Template) -> bool:
+    """WhatsApp alone has templates, for people who opted in; marketing ones reach no US number (platforms.md 6.1)."""
+    if channel_of(pair.user) != "whatsapp" or not person.consented or template.name in pair.paused_templates:
+        return False
+    return template.category != "MARKETING" or "US" not in zones.countries_of_address(pair.to)
 
 
 def possible_zones(pair: Pair, person: Person, bot: Bot) -> tuple[str, ...]:
@@ -159,7 +166,7 @@ def _refusal(
         return Reason.UNKNOWN_BOT
     if bot.mode == "off" or bot.enabled_at is None:
         return Reason.DISABLED
-    if bot.paused:
+    if bot.paused or pair.paused:
         return Reason.PAUSED
     if not bot.notice or (bot.channel == "whatsapp" and not bot.ai_is_incidental):
         return Reason.NOT_ATTESTED

@@ -77,7 +77,16 @@ def test_whatever_a_user_sends_in_a_chat_of_two_counts(kind, content, read_as, t
     event = only(read(message(kind, **{kind: content})))
 
     assert event == Event(
-        "whatsapp", BOT, read_as, AT, Address(NUMBER), "wamid.1", text=text, payload=payload, counts=True
+        "whatsapp",
+        BOT,
+        read_as,
+        AT,
+        Address(NUMBER),
+        "wamid.1",
+        text=text,
+        payload=payload,
+        counts=True,
+        account=ACCOUNT,
     )
 
 
@@ -460,11 +469,11 @@ def test_a_handover_says_who_owns_the_thread(told, effect):
     ],
 )
 def test_a_banned_account_pauses_its_bots(value, effect):
-    """The account's id comes as the message id; which bots it has is not in the webhook."""
+    """The event names the account; which bots it has, each pair's row says."""
     event = only(events(change("account_update", entry={"time": AT}, metadata=None, **value)))
 
     assert (event.kind, event.effect, event.bot, event.user) == ("account", effect, "", None)
-    assert event.message_id == (ACCOUNT if effect is Effect.BOT_PAUSED else "")
+    assert event.account == (ACCOUNT if effect is Effect.BOT_PAUSED else "")
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,7 @@ def _message(item: dict, line: _Line) -> Event:
             payload=payload,
             counts=at is not None and effect is None,
             effect=effect,
+            account=line.account,
         )
     )
 
@@ -466,7 +467,7 @@ def _account_update(value: dict, line: _Line) -> Event:
     banned = named == "disabled_update" and part(value, "ban_info").get("waba_ban_state") != "REINSTATE"
     stops = banned or named in _ACCOUNT_STOPS or bool(value.get("restriction_info") or value.get("violation_info"))
     event = _about_account(line, "account", detail=word(named))
-    return replace(event, bot="", message_id=line.account, effect=Effect.BOT_PAUSED) if stops else event
+    return replace(event, bot="", account=line.account, effect=Effect.BOT_PAUSED) if stops else event
 
 
 def _template_update(value: dict, line: _Line) -> Event:
@@ -477,7 +478,7 @@ def _template_update(value: dict, line: _Line) -> Event:
     if not stops:
         return _about_account(line, "template_status", detail=word(named))
     event = _about_account(line, "template_status", Effect.BOT_PAUSED, f"template:{_TEMPLATE_NAME.sub('', name)}")
-    return replace(event, bot="", message_id=line.account)
+    return replace(event, bot="", account=line.account)
 
 
 # Meta allows lower-case letters, digits and underscores in a template's name.

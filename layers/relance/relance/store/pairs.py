@@ -1,19 +1,20 @@
 """The pairs table: the shift register, the lazy timer, the marks of a person, the ledger, and the reservation."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pynamodb.expressions.operand import Path
 
 from relance.errors import TemporaryFailure
 from relance.interaction import DAY
-from relance.pair import EVERY_BOT, FOREVER, SLOTS, Pair, Person, entry, insert, shard_of, together
+from relance.pair import EVERY_BOT, FOREVER, SLOTS, Pair, Person, account_key, channel_of, entry, entry_time, insert, shard_of, together
 from relance.reason import Reason
 from relance.store.tables import ConditionFailed, Database, Item, PairRow, TransactionRefused, number, text
 
 _REGISTER = (PairRow.s1, PairRow.s2, PairRow.s3, PairRow.s4, PairRow.s5)
 _ECHO = "echo_"
+_TEMPLATE = "template_"
 # The out-of-order path gives way to a concurrent writer this often before it asks Meta to deliver again.
 _MERGE_ATTEMPTS = 5
 # AWS: BatchGetItem takes at most 100 keys.
@@ -39,6 +40,7 @@ def read_pair(item: Item) -> Pair:
         alias=text(item, "alias"),
         former=text(item, "former"),
         also=text(item, "also"),
+        account=text(item, "account"),
     )
 
 
@@ -86,7 +88,16 @@ class PairStore:
     # ── the register ────────────────────────────────────────────────────────────────────────────────────────
 
     def count(
-        self, user: str, bot: str, *, at: int, message_id: str, to: str, expires_at: int, also: str = ""
+        self,
+        user: str,
+        bot: str,
+        *,
+        at: int,
+        message_id: str,
+        to: str,
+        expires_at: int,
+        also: str = "",
+        account: str = "",
     ) -> Pair:
         """Count one message of the user, once, whatever the order or the repeats. Returns the pair as it stands.
 
@@ -94,22 +105,23 @@ class PairStore:
         message, so neither a redelivery nor botocore's own retry of a lost answer can shift it twice.
         `also` is the key of the user's number when the message named both ids: the two become one pair.
         """
-        pair, linked = self._count(user, bot, at=at, message_id=message_id, to=to, expires_at=expires_at, also=also)
+        new = entry(at, message_id)
+        kept = [(PairRow.to, to), (PairRow.also, also), (PairRow.account, account)]
+        pair, linked = self._count(user, bot, new, expires_at, kept)
         if pair.alias:
-            to = "" if pair.alias != user else to
-            pair, linked = self._count(pair.alias, bot, at=at, message_id=message_id, to=to, expires_at=expires_at)
+            # The number alone came: the pair lives under the business-scoped id, and so does its address.
+            pair, linked = self._count(pair.alias, bot, new, expires_at, [(PairRow.account, account)])
         elif also and not linked:
             pair = self._link(also, pair, expires_at=expires_at)
         return pair
 
     def _count(
-        self, user: str, bot: str, *, at: int, message_id: str, to: str, expires_at: int, also: str = ""
+        self, user: str, bot: str, new: str, expires_at: int, kept: Sequence[tuple[Any, str]]
     ) -> tuple[Pair, bool]:
-        new = entry(at, message_id)
         condition = PairRow.alias.does_not_exist() & (
             PairRow.s1.does_not_exist()
             | (
-                (PairRow.s1 < f"{at + 1:010d}")
+                (PairRow.s1 < f"{entry_time(new) + 1:010d}")
                 & (PairRow.s1 != new)
                 & (PairRow.s2 != new)
                 & (PairRow.s3 != new)
@@ -124,11 +136,8 @@ class PairStore:
             PairRow.s2.set(PairRow.s1 | ""),
             PairRow.s1.set(new),
             PairRow.expires_at.set(PairRow.keep_until | expires_at),
+            *(attribute.set(value) for attribute, value in kept if value),
         ]
-        if to:
-            actions.append(PairRow.to.set(to))
-        if also:
-            actions.append(PairRow.also.set(also))
         try:
             answer = self._db.update(
                 self._table, user, bot, actions=actions, condition=condition, return_values="ALL_NEW"
@@ -321,7 +330,7 @@ class PairStore:
             condition=PairRow.user.exists() & PairRow.due_at.does_not_exist(),
         )
 
-    def ringing(self, shard: str, now: int, *, limit: int = 50) -> Iterator[list[Due]]:
+    def ringing(self, shard: str, now: int, *, limit: int = 33) -> Iterator[list[Due]]:
         """Pages of the timers of one shard that ring: `due_at <= now`, the oldest first."""
         start: dict[str, Any] | None = None
         while True:
@@ -458,6 +467,14 @@ class PairStore:
             return False
         return True
 
+    # ── what the platform stopped ───────────────────────────────────────────────────────────────────────────
+
+    def pause_account(self, channel: str, id_: str, why: str, *, template: str = "") -> None:
+        """The platform stopped an account, or one of its templates: nothing is sent until the operator resumes it."""
+        attribute = Path([f"{_TEMPLATE}{template}"]) if template else PairRow.paused
+        value = {"S": why} if template else why
+        self._db.update(self._table, account_key(channel, id_), EVERY_BOT, actions=[attribute.set(value)])
+
     # ── the reservation ─────────────────────────────────────────────────────────────────────────────────────
 
     def reserve(
@@ -522,6 +539,10 @@ class PairStore:
             {"ConditionCheck": get(self._table, user, EVERY_BOT, condition=_same(PairRow.marks, marks))}
             for user, marks in person.seen[1:]
         ]
+        beside += [
+            {"ConditionCheck": get(self._table, account, EVERY_BOT, condition=PairRow.paused.does_not_exist())}
+            for account in _accounts(pair)
+        ]
         try:
             self._db.call(
                 "TransactWriteItems",
@@ -535,7 +556,7 @@ class PairStore:
                 },
             )
         except TransactionRefused as refused:
-            names = ("pair", "person", "bot", *["person"] * len(beside))
+            names = ("pair", "person", "bot", *["person"] * (len(person.seen) - 1), *["bot"] * len(_accounts(pair)))
             return tuple(n for n, code in zip(names, refused.reasons, strict=False) if code != "None") or names
         return ()
 
@@ -617,13 +638,15 @@ class PairStore:
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def read(self, due: Sequence[Due], *, consistent: bool) -> tuple[dict[Due, Pair], dict[str, Person]]:
-        """Pairs and persons of up to 50 timers in one BatchGetItem (AWS: 100 keys a request)."""
+        """Pairs and persons of up to 33 timers in one BatchGetItem (AWS: 100 keys a request)."""
         keys = {(d.user, d.bot) for d in due} | {(d.user, EVERY_BOT) for d in due}
+        keys |= {(account_key(channel_of(d.user), d.bot), EVERY_BOT) for d in due}
         items = self._batch_get(sorted(keys), consistent=consistent)
         pairs = {Due(text(i, "user"), text(i, "bot")): read_pair(i) for i in items if text(i, "bot") != EVERY_BOT}
         rows = {text(i, "user"): i for i in items if text(i, "bot") == EVERY_BOT}
         # Whoever has other keys has other rows, too: one more read, and only for them.
         others = {key for pair in pairs.values() for key in (pair.also, pair.former) if key} - rows.keys()
+        others |= {key for pair in pairs.values() for key in _accounts(pair)[1:]}
         wanted = sorted((key, EVERY_BOT) for key in others)
         for start in range(0, len(wanted), _BATCH_GET):
             more = self._batch_get(wanted[start : start + _BATCH_GET], consistent=consistent)
@@ -633,7 +656,7 @@ class PairStore:
             pair = pairs.get(d, Pair(d.user, d.bot))
             mine = dict.fromkeys(key for key in (d.user, pair.also, pair.former) if key)
             persons[d.user] = together([read_person(key, rows.get(key)) for key in mine])
-        return pairs, persons
+        return {d: _with_pauses(pair, rows) for d, pair in pairs.items()}, persons
 
     def _batch_get(self, keys: Sequence[tuple[str, str]], *, consistent: bool) -> list[Item]:
         wanted: list[dict[str, Any]] = [{"user": {"S": user}, "bot": {"S": bot}} for user, bot in keys]
@@ -672,6 +695,26 @@ def _register_is(pair: Pair) -> Any:
         part = (slot == value) if value else (slot.does_not_exist() | (slot == ""))
         condition = part if condition is None else condition & part
     return condition
+
+
+def _accounts(pair: Pair) -> tuple[str, ...]:
+    """The rows in which the platform's pauses for this pair are kept: the bot's own, then its business account's."""
+    channel = channel_of(pair.user)
+    own = account_key(channel, pair.bot)
+    return (own, account_key(channel, pair.account)) if pair.account else (own,)
+
+
+def _with_pauses(pair: Pair, rows: dict[str, Item]) -> Pair:
+    found = [rows[key] for key in _accounts(pair) if key in rows]
+    if not found:
+        return pair
+    return replace(
+        pair,
+        paused=next((text(row, "paused") for row in found if "paused" in row), ""),
+        paused_templates=tuple(
+            name.removeprefix(_TEMPLATE) for row in found for name in row if name.startswith(_TEMPLATE)
+        ),
+    )
 
 
 def _is_linked(item: Item | None) -> bool:

@@ -54,6 +54,9 @@ class PairRow(Model):
     alias = UnicodeAttribute(null=True)
     former = UnicodeAttribute(null=True)
     also = UnicodeAttribute(null=True)
+    account = UnicodeAttribute(null=True)
+    # the row of a platform account
+    paused = UnicodeAttribute(null=True)
     linked = BooleanAttribute(null=True)
     # the ledger: verdicts, reasons, outcome, times; no text
     used_at = NumberAttribute(null=True)

@@ -4,6 +4,7 @@ A phrase is a row of words in any spelling that `guard.text` folds together. In 
 
     word        that word              word*       any word that begins so
     (a|b c)     one of these           x?          x or nothing
+    (a|b)+      one to four of these   (a|b)?      none to four of these
     ~           up to three words      ~~          up to eight words, never across the end of a sentence
     _           any one word           NUM         digits
     BEGIN END   the edge of the text   FULL        a sentence ends here    ASK    a question ends here
@@ -23,9 +24,10 @@ from importlib.resources import files
 
 from relance.guard.text import words
 
-_TOKEN = re.compile(r"NOT\(|[()|]|\?(?=[\s)|]|$)|\(|[^\s()|?]+|\?")
+_TOKEN = re.compile(r"NOT\(|[()|+?]|[^\s()|?+]+")
 _ATTACHED = re.compile(r"[\w*]\(|\)[\w*(]")
 _PREFIX_KEY = 3
+_REPEATS = 4
 _STRUCK = " § "
 
 # Words too common to single out a phrase: an index entry under them would be tried on nearly every text.
@@ -39,13 +41,14 @@ _COMMON = frozenset(
 
 
 class _Node:
-    __slots__ = ("alternatives", "kind", "optional", "value")
+    __slots__ = ("alternatives", "kind", "optional", "repeats", "value")
 
     def __init__(self, kind: str, value: str = "", alternatives: list[list["_Node"]] | None = None) -> None:
         self.kind = kind
         self.value = value
         self.alternatives = alternatives or []
         self.optional = False
+        self.repeats = False
 
 
 _GAP = r"(?:(?![.?] )[^ ]+ ){0,%d}?"
@@ -75,6 +78,8 @@ def _parse(tokens: list[str], start: int, line: str) -> tuple[list[list[_Node]],
             if not alternatives[-1]:
                 raise ValueError(f"nothing to be optional in {line!r}")
             alternatives[-1][-1].optional = True
+        elif token == "+":
+            alternatives[-1][-1].repeats = True
         elif token in ("(", "NOT("):
             inner, at = _parse(tokens, at + 1, line)
             if at >= len(tokens):
@@ -106,7 +111,9 @@ def _expression(sequence: Iterable[_Node]) -> str:
         else:
             joined = "|".join(_expression(alternative) for alternative in node.alternatives)
             piece = f"(?!{joined})" if node.kind == "not" else f"(?:{joined})"
-        pieces.append(f"(?:{piece})?" if node.optional else piece)
+        most = _REPEATS if node.kind == "group" else 1
+        least = 0 if node.optional else 1
+        pieces.append(f"(?:{piece}){{{least},{most if node.optional or node.repeats else 1}}}" if node.optional or node.repeats else piece)
     return "".join(pieces)
 
 
