@@ -43,6 +43,8 @@ _REDELIVERY = 60
 # Nobody waits longer than this for a decision; else something is stuck, and the judge will say who was lost.
 _PATIENCE = 45 * DAY
 
+# From this many people on, one reads a summary rather than everybody's story.
+_CROWD = 100
 # moto looks at every row for each query of the index: with thousands of people, fewer shards and sweeps.
 _FOR_CROWDS = {"DueShards": "1", "SweepMinutes": "10"}
 
@@ -72,20 +74,19 @@ class Run:
         stack: LocalStack,
         scenario: Fortnight,
         *,
-        tell: Callable[[Line], None] = lambda line: None,
         progress: Callable[[int], None] = lambda at: None,
     ) -> None:
         self.stack = stack
         self.scenario = scenario
         self.bots = {account.id: bot_of(account) for account in scenario.accounts}
-        self.observer = Observer(stack, scenario, self.bots, tell)
+        self.observer = Observer(stack, scenario, self.bots)
         self._accounts = {account.id: account for account in scenario.accounts}
         self._humans = {human.name: human for human in scenario.humans}
         self._progress = progress
         self._numbers: dict[str, str] = {}
         self._order = itertools.count()
         # Everybody's ledger is read at each look, so with thousands of people one looks less often.
-        self._look_every = HOUR if len(scenario.humans) <= 100 else 4 * HOUR
+        self._look_every = HOUR if len(scenario.humans) <= _CROWD else 4 * HOUR
         self._queued = [act for act in scenario.acts if act.moment == "queued"]
 
     def live(self) -> list[Line]:
@@ -244,12 +245,11 @@ _CHANNELS = {"whatsapp": "WhatsApp", "messenger": "Messenger", "instagram": "Ins
 class Teller:
     """Tells the run to somebody at a terminal: a line for each notable thing, then tables and the verdict."""
 
-    def __init__(self, console: Console, run_bots: dict[str, Bot], *, quiet: bool) -> None:
+    def __init__(self, console: Console, bots: dict[str, Bot], *, quiet: bool) -> None:
         self._console = console
-        self._bots = run_bots
+        self._bots = bots
         self._quiet = quiet
         self._last_heard: dict[tuple[str, str], int] = {}
-        self._day = ""
 
     def __call__(self, line: Line) -> None:
         """One line of the run; most say nothing."""
@@ -404,18 +404,17 @@ def show(scenario: Fortnight, *, json_lines: bool, stack: LocalStack | None = No
     """Run a scenario, print it, judge it. `stack` is a fresh LocalStack that is not entered yet (for the tests)."""
     began = time.perf_counter()
     console = Console(quiet=json_lines, highlight=False, width=None if sys.stdout.isatty() else 140)
-    crowd = len(scenario.humans) > 100
-    if not json_lines:
-        console.print(
-            f"[bold]A fortnight of {len(scenario.humans):,} people, from {_local(scenario.start, 'UTC')} UTC.\n"
-        )
+    crowd = len(scenario.humans) > _CROWD
     stack = stack or LocalStack(start=scenario.start, parameters=_FOR_CROWDS if crowd else None)
-    with _progress(scenario, shown=crowd) as moved, stack as running:
-        teller = Teller(console, {}, quiet=crowd)
-        fortnight_run = Run(running, scenario, tell=teller if not json_lines else _silent, progress=moved)
-        teller._bots.update(fortnight_run.bots)
-        lines = fortnight_run.live()
-        for failure in running.failures:
+    console.print(f"[bold]A fortnight of {len(scenario.humans):,} people, from {_local(scenario.start, 'UTC')} UTC.\n")
+    with _Bar(scenario, shown=crowd) as moved, stack as running:
+        life = Run(running, scenario, progress=moved)
+        teller = Teller(console, life.bots, quiet=crowd)
+        if not json_lines:
+            # JSON comes at the end, in time order: the ledger tells of some things a little later.
+            life.observer.tell = teller
+        lines = life.live()
+        for failure in running.failures[:5]:
             sys.stderr.write(f"{failure.function} failed at {failure.at}: {failure.error!r}\n")
     findings = check(lines)
     if json_lines:
@@ -428,11 +427,7 @@ def show(scenario: Fortnight, *, json_lines: bool, stack: LocalStack | None = No
     return KEPT if all(finding.ok for finding in findings) else BROKEN
 
 
-def _silent(line: Line) -> None:
-    """JSON is printed at the end, in time order: a ledger tells of some things a little later."""
-
-
-class _progress:
+class _Bar:
     """A bar on stderr for crowds, nothing otherwise."""
 
     def __init__(self, scenario: Fortnight, *, shown: bool) -> None:

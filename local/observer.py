@@ -42,11 +42,9 @@ RULES = (
 class Observer:
     """Collects the lines of one run. `tell` hears of each as it happens; `lines` has them in time order."""
 
-    def __init__(
-        self, stack: LocalStack, fortnight: Fortnight, bots: Mapping[str, Bot], tell: Callable[[Line], None]
-    ) -> None:
+    def __init__(self, stack: LocalStack, fortnight: Fortnight, bots: Mapping[str, Bot]) -> None:
+        self.tell: Callable[[Line], None] = lambda line: None
         self._stack = stack
-        self._tell = tell
         self._bots = bots
         self._channels = {account.id: account.channel for account in fortnight.accounts}
         self._humans = {human.name: human for human in fortnight.humans}
@@ -193,7 +191,7 @@ class Observer:
     def _write(self, at: int, event: str, **more: Any) -> None:
         line = dict.fromkeys(KEYS) | {"at": at, "event": event} | more
         self._written.append(line)
-        self._tell(line)
+        self.tell(line)
 
 
 _NEVER_ARRIVED = {"refused": "refused_by_platform", "unknown": "unknown_outcome", "reserved": "unknown_outcome"}

@@ -39,7 +39,7 @@ def run(command: list[str], *, environment: Mapping[str, str] | None = None, tim
 
 @cache
 def build() -> Path:
-    """Build the deployment as `make build` does, without Docker, into a folder of this run alone; return that folder."""
+    """Build the deployment as `make build` does, without Docker, into a folder of this run alone, and return it."""
     assert SAM.is_dir(), "there is no .venv-sam: run `make e2e`, which makes it"
     folder = Path(tempfile.mkdtemp(prefix="relance-artifact-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

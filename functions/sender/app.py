@@ -1,4 +1,4 @@
-"""For each queued pair: judge it again, write one message, reserve, deliver once."""
+"""For each queued pair: judge it again, write one message, reserve, deliver once. For each question: answer it once."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from relance import observability, outbox, wiring
 from relance.clock import utc_now
 
 processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-sender = wiring.sender()
+sender, answerer = wiring.sender()
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
@@ -18,8 +18,12 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 
     def follow_up(record: SQSRecord) -> None:
         with observability.record(record.message_id):
-            due = outbox.read(record.body)
-            observability.sent(due, sender.send(due, now=now, remaining_ms=context.get_remaining_time_in_millis))
+            asked = outbox.read(record.body)
+            if isinstance(asked, outbox.Ask):
+                observability.answered(asked, answerer.answer(asked, now=now))
+            else:
+                result = sender.send(asked, now=now, remaining_ms=context.get_remaining_time_in_millis)
+                observability.sent(asked, result)
 
     with observability.invocation():
         return process_partial_response(event, follow_up, processor, context)

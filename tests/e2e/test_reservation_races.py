@@ -88,6 +88,7 @@ def reserve(pairs: PairStore, bots: BotStore, seen: tuple[Pair, Person, Bot], id
                 bot_unchanged=bots.unchanged(bot),
                 follow_up_id=id_,
                 route="free_form",
+                language="en",
                 now=NOW,
                 cooldown=COOLDOWN,
             )

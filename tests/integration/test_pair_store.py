@@ -281,6 +281,7 @@ def reserve(pairs, bots, pair, someone, bot, follow_up_id="relance:1", now=NOW):
         bot_unchanged=bots.unchanged(bot),
         follow_up_id=follow_up_id,
         route="free_form",
+        language="en",
         now=now,
         cooldown=COOLDOWN,
     )

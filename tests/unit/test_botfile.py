@@ -141,7 +141,7 @@ def test_the_row_of_a_bot_reads_back_as_the_bot() -> None:
         ({"bot": "my bot"}, "bot", "`my bot` cannot be read", "100000000000001"),
         ({"bot": "*"}, "bot", "`*` cannot be read", "100000000000001"),
         ({"country": "fr"}, "country", "`fr` cannot be read", "write it like `FR`"),
-        ({"secrets": "relance/x"}, "secrets", "`relance/x` cannot be read", "/relance/le-fanal"),
+        ({"secrets": "relance/x"}, "secrets", "`relance/x` cannot be read", "/relance/bots/le-fanal"),
         ({"persona": {"address": "formal"}}, "persona.voice", "is missing", "add `voice:"),
         (
             {"persona": GOOD["persona"] | {"mood": "x"}},

@@ -22,6 +22,7 @@ PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 
 WEBHOOKS = {"WhatsAppWebhook": "whatsapp", "MessengerWebhook": "messenger", "InstagramWebhook": "instagram"}
+PUBLIC = {*WEBHOOKS, "Eraser"}
 LAYERS = ("DependenciesLayer", "RelanceLayer")
 TABLES = ("Interactions", "Pairs", "Bots")
 
@@ -50,15 +51,19 @@ def values(function: str) -> dict[str, str]:
 
 def configuration(function: str) -> Any:
     """What reads the environment of that function."""
-    return {"Sweeper": config.sweeper, "Sender": config.sender}.get(function, config.webhook)
+    readers = {"Sweeper": config.sweeper, "Sender": config.sender, "Eraser": config.eraser}
+    return readers.get(function, config.webhook)
 
 
 # ─── Functions ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_functions_are_one_webhook_per_channel_a_sweeper_and_a_sender() -> None:
+def test_the_functions_are_one_webhook_per_channel_a_sweeper_a_sender_and_an_eraser() -> None:
     """Nothing else runs on Lambda."""
-    assert set(FUNCTIONS) == {*WEBHOOKS, "Sweeper", "Sender"}
+    assert set(FUNCTIONS) == {*WEBHOOKS, "Sweeper", "Sender", "Eraser"}
+
+
+RULES_OF_ALL = {"MIN_INTERACTIONS", "WINDOW_DAYS", "MIN_SILENCE_HOURS", "DUE_SHARDS"}
 
 
 class Recorder(Mapping[str, str]):
@@ -85,7 +90,8 @@ def test_each_function_is_given_exactly_the_names_its_configuration_reads(functi
     recorder = Recorder(values(function))
     configuration(function)(recorder)
     declared = {name for name in environment(function) if not name.startswith("POWERTOOLS_")}
-    assert declared == recorder.asked
+    # Globals reach every function, and the eraser knows no rules.
+    assert declared - (RULES_OF_ALL if function == "Eraser" else set()) == recorder.asked
 
 
 @pytest.mark.parametrize("function", ["Sweeper", "Sender"])
@@ -140,12 +146,13 @@ def test_logs_are_lean_and_end(function: str) -> None:
     assert RESOURCES[group]["Properties"] == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
 
 
-def test_only_webhooks_have_a_url_and_reserve_concurrency_only_when_asked() -> None:
+def test_only_webhooks_and_the_eraser_have_a_url_and_concurrency_is_reserved_only_when_asked() -> None:
     """Public by design and judged by signature; new accounts have no concurrency to reserve."""
     public = {name for name, properties in FUNCTIONS.items() if "FunctionUrlConfig" in properties}
-    assert public == set(WEBHOOKS)
-    for name in WEBHOOKS:
+    assert public == PUBLIC
+    for name in PUBLIC:
         assert FUNCTIONS[name]["FunctionUrlConfig"] == {"AuthType": "NONE"}
+    for name in WEBHOOKS:
         assert FUNCTIONS[name]["ReservedConcurrentExecutions"] == {
             "Fn::If": ["ReservesConcurrency", {"Ref": "WebhookConcurrency"}, {"Ref": "AWS::NoValue"}]
         }
@@ -256,6 +263,10 @@ def webhook_may(channel: str) -> set[tuple[str, str]]:
     return {
         ("dynamodb:PutItem", "Interactions"),
         ("dynamodb:UpdateItem", "Pairs"),
+        ("dynamodb:GetItem", "Pairs"),
+        ("dynamodb:Query", "Pairs"),
+        ("sqs:SendMessage", "FollowUpsQueue"),
+        ("sqs:SendMessage", "ErasuresQueue"),
         ("ssm:GetParameters", "ssm:parameter${SecretsPath}/pepper"),
         ("ssm:GetParameters", f"ssm:parameter${{SecretsPath}}/{channel}/app-secrets"),
         ("ssm:GetParameters", f"ssm:parameter${{SecretsPath}}/{channel}/verify-token"),
@@ -275,6 +286,7 @@ MAY = {name: webhook_may(channel) for name, channel in WEBHOOKS.items()} | {
     },
     "Sender": {
         ("dynamodb:BatchGetItem", "Pairs"),
+        ("dynamodb:ConditionCheckItem", "Pairs"),
         ("dynamodb:UpdateItem", "Pairs"),
         ("dynamodb:BatchGetItem", "Bots"),
         ("dynamodb:ConditionCheckItem", "Bots"),
@@ -287,9 +299,19 @@ MAY = {name: webhook_may(channel) for name, channel in WEBHOOKS.items()} | {
         ("bedrock:InvokeModel", "bedrock:inference-profile/${ModelId} if UsesBedrock"),
         ("bedrock:InvokeModel", "bedrock:*::foundation-model/* if UsesBedrock by the profile"),
     },
+    "Eraser": {
+        ("dynamodb:Query", "Pairs"),
+        ("dynamodb:GetItem", "Pairs"),
+        ("dynamodb:UpdateItem", "Pairs"),
+        ("dynamodb:Query", "Interactions"),
+        ("dynamodb:UpdateItem", "Interactions"),
+        ("dynamodb:Scan", "Bots"),
+        *(("ssm:GetParameters", f"ssm:parameter${{SecretsPath}}/{name}/app-secrets") for name in WEBHOOKS.values()),
+    },
 }
 LOGS_ONLY = {"AWSLambdaBasicExecutionRole"}
-MANAGED = dict.fromkeys(FUNCTIONS, LOGS_ONLY) | {"Sender": LOGS_ONLY | {"AWSLambdaSQSQueueExecutionRole"}}
+TAKES_FROM_A_QUEUE = LOGS_ONLY | {"AWSLambdaSQSQueueExecutionRole"}
+MANAGED = dict.fromkeys(FUNCTIONS, LOGS_ONLY) | dict.fromkeys(("Sender", "Eraser"), TAKES_FROM_A_QUEUE)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -300,7 +322,7 @@ def test_a_function_may_do_this_and_nothing_else(function: str, translated: dict
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_managed_policies_are_those_for_logs_and_for_the_queue(function: str, translated: dict[str, Any]) -> None:
-    """SAM adds them: writing logs, and for the sender taking messages off its queue."""
+    """SAM adds them: writing logs, and for sender and eraser taking messages off their queue."""
     arns = translated[f"{function}Role"]["Properties"]["ManagedPolicyArns"]
     assert {str(arn).rpartition("/")[2] for arn in arns} == MANAGED[function]
 
@@ -320,7 +342,7 @@ def test_a_public_url_can_really_be_called(translated: dict[str, Any]) -> None:
         if resource["Type"] == "AWS::Lambda::Permission" and resource["Properties"]["Principal"] == "*"
     }
     actions = ("lambda:InvokeFunctionUrl", "lambda:InvokeFunction")
-    assert granted == {(name, action) for name in WEBHOOKS for action in actions}
+    assert granted == {(name, action) for name in PUBLIC for action in actions}
 
 
 # ─── Tables ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -394,9 +416,10 @@ def test_a_sweep_ends_before_the_next_begins() -> None:
     assert FUNCTIONS["Sweeper"]["Timeout"] < PARAMETERS["SweepMinutes"]["Default"] * 60
 
 
-def test_a_message_stays_hidden_six_times_as_long_as_the_sender_may_run() -> None:
+@pytest.mark.parametrize(("queue", "function"), [("FollowUpsQueue", "Sender"), ("ErasuresQueue", "Eraser")])
+def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_run(queue: str, function: str) -> None:
     """AWS asks for it: else a message that is being worked on is handed out again."""
-    assert RESOURCES["FollowUpsQueue"]["Properties"]["VisibilityTimeout"] >= 6 * FUNCTIONS["Sender"]["Timeout"]
+    assert RESOURCES[queue]["Properties"]["VisibilityTimeout"] >= 6 * FUNCTIONS[function]["Timeout"]
 
 
 def test_the_sender_reports_what_failed_and_is_limited_in_number() -> None:
@@ -411,17 +434,19 @@ def test_the_sender_reports_what_failed_and_is_limited_in_number() -> None:
     }
 
 
-def test_what_fails_five_times_waits_two_weeks_and_rings() -> None:
-    """Behind the queue stands another, and an alarm on it."""
-    properties = RESOURCES["FollowUpsQueue"]["Properties"]
-    assert properties["RedrivePolicy"]["maxReceiveCount"] == 5
-    dead = RESOURCES["FollowUpsDeadLetters"]["Properties"]
+@pytest.mark.parametrize("work", ["FollowUps", "Erasures"])
+def test_what_fails_five_times_waits_two_weeks_and_rings(work: str) -> None:
+    """Behind each queue stands another, and an alarm on it."""
+    properties = RESOURCES[f"{work}Queue"]["Properties"]
+    assert properties["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": [f"{work}DeadLetters", "Arn"]},
+        "maxReceiveCount": 5,
+    }
+    dead = RESOURCES[f"{work}DeadLetters"]["Properties"]
     assert dead["MessageRetentionPeriod"] == 14 * 86_400
     assert properties["SqsManagedSseEnabled"] is dead["SqsManagedSseEnabled"] is True
-    alarm = RESOURCES["FollowUpsDeadLettersNotEmpty"]["Properties"]
-    assert alarm["Dimensions"] == [
-        {"Name": "QueueName", "Value": {"Fn::GetAtt": ["FollowUpsDeadLetters", "QueueName"]}}
-    ]
+    alarm = RESOURCES[f"{work}DeadLettersNotEmpty"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [f"{work}DeadLetters", "QueueName"]}}]
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
 
 
@@ -448,6 +473,14 @@ def test_one_failed_minute_of_any_webhook_rings_for_the_whole_catch_up_time() ->
 def test_the_sweeper_reads_the_alarm_that_it_may_read() -> None:
     """By its real name, which CloudFormation makes up."""
     assert environment("Sweeper")["WEBHOOK_ALARM"] == {"Ref": "WebhookFailures"}
+
+
+def test_an_erasure_is_kept_as_long_as_a_queue_can() -> None:
+    """A person is owed it, however long an outage lasts; and nobody but the eraser may shorten a conversation."""
+    assert RESOURCES["ErasuresQueue"]["Properties"]["MessageRetentionPeriod"] == 14 * 86_400
+    shorteners = {name for name in FUNCTIONS if ("dynamodb:UpdateItem", "Interactions") in MAY[name]}
+    assert shorteners == {"Eraser"}
+    assert not [action for allowed_ in MAY.values() for action, _ in allowed_ if action == "dynamodb:DeleteItem"]
 
 
 def test_every_alarm_tells_the_topic_if_there_is_one() -> None:
@@ -490,4 +523,4 @@ def test_outputs_are_described_and_begin_with_the_three_urls() -> None:
     assert {"InteractionsTable", "PairsTable", "BotsTable", "FollowUpsQueueUrl", "FollowUpsDeadLettersUrl"} < set(
         outputs
     )
-    assert {"SecretsPath", "BusName"} < set(outputs)
+    assert {"SecretsPath", "BusName", "EraserUrl", "ErasuresQueueUrl", "ErasuresDeadLettersUrl"} < set(outputs)

@@ -57,6 +57,9 @@ class WebhookConfig:
     text_ttl: int
     crisis_hold: int
     due_shards: int
+    queue_url: str
+    erasures_url: str
+    forward_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,16 @@ class SenderConfig:
     rules: Rules = field(default_factory=Rules)
 
 
+@dataclass(frozen=True, slots=True)
+class EraserConfig:
+    """What the eraser needs."""
+
+    interactions_table: str
+    pairs_table: str
+    bots_table: str
+    secrets_path: str
+
+
 def _rules(env: _Environment) -> Rules:
     return Rules(
         min_interactions=env.whole("MIN_INTERACTIONS"),
@@ -120,6 +133,9 @@ def webhook(values: Mapping[str, str] = os.environ) -> WebhookConfig:
         text_ttl=env.whole("TEXT_TTL_DAYS") * DAY,
         crisis_hold=env.whole("CRISIS_HOLD_DAYS") * DAY,
         due_shards=env.whole("DUE_SHARDS"),
+        queue_url=env.text("FOLLOW_UPS_QUEUE_URL"),
+        erasures_url=env.text("ERASURES_QUEUE_URL"),
+        forward_url=env.optional("FORWARD_URL"),
     )
 
 
@@ -159,4 +175,15 @@ def sender(values: Mapping[str, str] = os.environ) -> SenderConfig:
         model_id=model_id,
         due_shards=env.whole("DUE_SHARDS"),
         rules=_rules(env),
+    )
+
+
+def eraser(values: Mapping[str, str] = os.environ) -> EraserConfig:
+    """Configuration of the eraser. Raises ConfigurationError naming what is missing."""
+    env = _Environment(values)
+    return EraserConfig(
+        interactions_table=env.text("INTERACTIONS_TABLE"),
+        pairs_table=env.text("PAIRS_TABLE"),
+        bots_table=env.text("BOTS_TABLE"),
+        secrets_path=env.text("SECRETS_PATH").rstrip("/"),
     )

@@ -15,6 +15,7 @@ from relance.errors import RelanceError
 
 if TYPE_CHECKING:
     # Only for the annotations: the webhook loads neither sweep nor send.
+    from relance.outbox import Ask
     from relance.send import Result
     from relance.store.pairs import Due
     from relance.sweep import SweepReport
@@ -93,6 +94,12 @@ def swept(report: SweepReport) -> dict[str, Any]:
         "held": report.held,
         "unfinished": report.unfinished,
     }
+
+
+def answered(ask: Ask, result: str) -> None:
+    """One line and one metric for each question: keys, what it was about, what became of it."""
+    logger.info("answer", extra={"user": ask.user, "bot": ask.bot, "about": ask.about, "result": result})
+    count_by("Answer", "result", {result: 1})
 
 
 def sent(due: Due, result: Result) -> None:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from relance.errors import PoisonMessage
+from relance.errors import PoisonMessage, TemporaryFailure
 from relance.store.pairs import Due
 
 # AWS: SendMessageBatch takes at most ten entries.
@@ -15,17 +15,36 @@ BATCH = 10
 VERSION = 1
 
 
-def body(due: Due) -> str:
+ABOUT = ("stop", "why", "person", "forget")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody asked something that relance itself answers; `message_id` is their message."""
+
+    user: str
+    bot: str
+    about: str
+    message_id: str
+
+
+def body(asked: Due | Ask) -> str:
     """What a queue message says: which pair. Rules, texts and tokens are read from the tables when it is sent."""
-    return json.dumps({"v": VERSION, "user": due.user, "bot": due.bot}, separators=(",", ":"))
+    return json.dumps({"v": VERSION, **asdict(asked)}, separators=(",", ":"))
 
 
-def read(text: str) -> Due:
-    """The pair a queue message names. Raises PoisonMessage for anything else."""
+def read(text: str) -> Due | Ask:
+    """The pair, or the question, that a queue message names. Raises PoisonMessage for anything else."""
     try:
         value = json.loads(text)
-        if value["v"] == VERSION and isinstance(value["user"], str) and isinstance(value["bot"], str):
-            return Due(value["user"], value["bot"])
+        names = [value["user"], value["bot"]]
+        if "about" in value:
+            names += [value["about"], value["message_id"]]
+        if value["v"] == VERSION and all(isinstance(name, str) for name in names):
+            if len(names) == 2:
+                return Due(*names)
+            if value["about"] in ABOUT:
+                return Ask(*names)
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise PoisonMessage("a queue message that names no pair")
@@ -33,7 +52,7 @@ def read(text: str) -> Due:
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Enqueues pairs, ten a request."""
+    """Enqueues pairs, ten a request, and questions."""
 
     client: Any
     queue_url: str
@@ -50,3 +69,10 @@ class Outbox:
                 continue
             taken += len(answer.get("Successful", ()))
         return taken
+
+    def ask(self, ask: Ask) -> None:
+        """Enqueue a question. TemporaryFailure if the queue did not take it: Meta must deliver it again."""
+        try:
+            self.client.send_message(QueueUrl=self.queue_url, MessageBody=body(ask))
+        except (ClientError, BotoCoreError) as error:
+            raise TemporaryFailure(f"SQS SendMessage: {type(error).__name__}") from None

@@ -76,7 +76,7 @@ class Pair:
     `opened_at` is the last act that opened the platform's window without counting (a reaction, a referral).
     `attempts` counts clean refusals since the last decision. `alias` names the key that this one's owner moved to,
     `former` the key they came from, `also` the key of their number where they have a business-scoped id as well.
-    `account` is the WhatsApp business account of the bot's number. `paused` and `paused_templates` say what the
+    `account` is the WhatsApp business account of the bot's number, `language` the one the follow-up was written in. `paused` and `paused_templates` say what the
     platform has stopped for the bot or its account; they are read from rows of their own.
     """
 
@@ -97,6 +97,7 @@ class Pair:
     former: str = ""
     also: str = ""
     account: str = ""
+    language: str = ""
     paused: str = ""
     paused_templates: tuple[str, ...] = ()
 

@@ -6,8 +6,11 @@ from typing import Any
 
 from relance import observability
 from relance.channels import payload, signature
+from relance.erasures import Erasures
 from relance.errors import BodyRefused, UnreadablePayload
+from relance.forward import Forwarder
 from relance.interaction import Event
+from relance.outbox import Outbox
 from relance.remember import Memory, Report, remember
 from relance.secrets import Secrets, WebhookSecrets, webhook_secrets
 from relance.store.interactions import InteractionStore
@@ -28,6 +31,9 @@ class Webhook:
     secrets_path: str
     memory: Memory
     clock: Callable[[], int]
+    outbox: Outbox
+    erasures: Erasures
+    forwarder: Forwarder | None = None
 
     def keys(self) -> WebhookSecrets:
         """The pepper, the app secrets and the verify token, from the cache or in one call."""
@@ -53,18 +59,18 @@ class Webhook:
         if not header or not signature.verify(body, header, self.keys().app_secrets):
             observability.count("BadSignature")
             return _answer(401, "bad signature")
-        return self._post(body)
+        return self._post(body, event.get("headers") or {})
 
     def _handshake(self, event: dict[str, Any]) -> Response:
         challenge = signature.challenge(event.get("queryStringParameters") or {}, self.keys().verify_token)
         return _answer(403, "forbidden") if challenge is None else _answer(200, challenge)
 
-    def _post(self, body: bytes) -> Response:
+    def _post(self, body: bytes, headers: dict[str, Any]) -> Response:
         try:
             events = self.parse(payload.load(body))
         except UnreadablePayload:
             observability.count("UnreadablePayload")
-            return _answer(200, "unreadable")
+            return self._pass_on(body, headers, Report(), "unreadable")
         report = remember(
             events,
             pairs=self.pairs,
@@ -72,9 +78,22 @@ class Webhook:
             pepper=self.keys().pepper,
             memory=self.memory,
             now=self.clock(),
+            outbox=self.outbox,
+            erasures=self.erasures,
+            in_front=self.forwarder is not None,
         )
         _measure(report)
-        return _answer(200, "ok")
+        return self._pass_on(body, headers, report, "ok")
+
+    def _pass_on(self, body: bytes, headers: dict[str, Any], report: Report, done: str) -> Response:
+        """With `forward` the bot behind gets the untouched request, and its status is the answer."""
+        if self.forwarder is None:
+            return _answer(200, done)
+        handled = ",".join(dict.fromkeys(ask.about for ask in report.asked))
+        status, said = self.forwarder.pass_on(body, headers, handled=handled)
+        if status >= 500:
+            observability.count("ForwardFailed")
+        return _answer(status, said)
 
 
 def _measure(report: Report) -> None:

@@ -4,8 +4,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from relance.erasures import Erasures
 from relance.guard import signals
-from relance.interaction import DAY, FUTURE_TOLERANCE, Effect, Event, Side
+from relance.interaction import (
+    DAY,
+    FUTURE_TOLERANCE,
+    PAYLOAD_FORGET,
+    PAYLOAD_NOT_NOW,
+    PAYLOAD_PERSON,
+    PAYLOAD_STOP,
+    PAYLOAD_WHY,
+    Effect,
+    Event,
+    Side,
+)
+from relance.outbox import Ask, Outbox
 from relance.outcome import Outcome, OutcomeClass, classify_status
 from relance.pair import Identity, Pair, identify
 from relance.store.interactions import InteractionStore
@@ -13,6 +26,8 @@ from relance.store.pairs import PairStore
 from relance.store.tables import RequestRefused
 
 HUMAN_OWNS_FOR = 14 * DAY
+# "Not now": no follow-up from any bot for 90 days.
+NOT_NOW_FOR = 90 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +43,14 @@ class Memory:
 
 @dataclass(slots=True)
 class Report:
-    """What one POST contained, for metrics: counted, kept, effects by name, kinds nobody knows."""
+    """What one POST contained: counted, kept, effects by name, kinds nobody knows, questions that relance answers."""
 
     counted: int = 0
     kept: int = 0
     refused: int = 0
     effects: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    asked: list[Ask] = field(default_factory=list)
 
 
 def remember(
@@ -45,19 +61,26 @@ def remember(
     pepper: bytes,
     memory: Memory,
     now: int,
+    outbox: Outbox,
+    erasures: Erasures,
+    in_front: bool = False,
 ) -> Report:
     """Make durable what a webhook said. Raises TemporaryFailure when a write failed: Meta must deliver again.
 
     Everything is idempotent, so a redelivery repeats harmlessly what had already been written. An event that
     DynamoDB will never take (RequestRefused) is counted and passed over, else it would block its whole POST for days.
+    `in_front` says that Meta calls relance first (`forward`): then plain stop words are answered here, too, and not
+    only the taps on relance's own buttons.
     """
     report = Report()
-    desk = _Desk(pairs, interactions, pepper, memory, now, report)
+    desk = _Desk(pairs, interactions, pepper, memory, now, outbox, erasures, in_front, report)
     for event in events:
         try:
             desk.take(event)
         except RequestRefused:
             report.refused += 1
+    for ask in dict.fromkeys(report.asked):
+        outbox.ask(ask)
     return report
 
 
@@ -70,6 +93,9 @@ class _Desk:
     pepper: bytes
     memory: Memory
     now: int
+    outbox: Outbox
+    erasures: Erasures
+    in_front: bool
     report: Report
 
     def take(self, event: Event) -> None:
@@ -83,6 +109,7 @@ class _Desk:
             return
         who = identify(event.channel, event.user, self.pepper)
         self._read_signals(event, who)
+        self._heed_button(event, who)
         act = _ACTS.get(event.effect) if event.effect is not None else None
         if act is not None:
             act(self, event, who)
@@ -152,6 +179,8 @@ class _Desk:
                 self.pairs.mark_minor(user)
             if signals.Signal.CRISIS in found:
                 self.pairs.hold(user, max(at, self.now) + self.memory.crisis_hold)
+        if signals.Signal.OPT_OUT in found and self.in_front and event.kind != "standby":
+            self._ask(event, who, "stop")
         for signal in found:
             self.report.effects[f"signal_{signal.value}"] += 1
 
@@ -162,6 +191,22 @@ class _Desk:
     @staticmethod
     def _keys(who: Identity) -> tuple[str, ...]:
         return (who.user, who.number_user) if who.number_user else (who.user,)
+
+    def _heed_button(self, event: Event, who: Identity) -> None:
+        """A tap on one of relance's own buttons: what it asks for, and an answer."""
+        if event.side is not Side.USER:
+            return
+        if event.payload == PAYLOAD_NOT_NOW:
+            self.pairs.hold(who.user, self.now + NOT_NOW_FOR)
+        elif event.payload == PAYLOAD_FORGET:
+            for user in self._keys(who):
+                self.pairs.opt_out(user, self._when(event))
+                self.erasures.forget(user, self._when(event))
+        if event.payload in _QUESTIONS:
+            self._ask(event, who, _QUESTIONS[event.payload])
+
+    def _ask(self, event: Event, who: Identity, about: str) -> None:
+        self.report.asked.append(Ask(who.user, event.bot, about, event.message_id))
 
     # ── everything else ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -196,6 +241,7 @@ class _Desk:
 
     def _wish(self, event: Event, who: Identity) -> None:
         self.interactions.wish(who.user, event.bot, event, expires_at=self.now + self.memory.text_ttl)
+        self.erasures.wish(who.user, event.bot)
 
     def _rekey(self, event: Event, who: Identity) -> None:
         """The same person under another id: the pair moves with its register, its marks and its used mark."""
@@ -236,6 +282,7 @@ class _Desk:
             self.pairs.pause_account(event.channel, id_, event.detail or event.kind, template=template)
 
 
+_QUESTIONS = {PAYLOAD_STOP: "stop", PAYLOAD_WHY: "why", PAYLOAD_PERSON: "person", PAYLOAD_FORGET: "forget"}
 _WITHOUT_WINDOW = frozenset({"opt_in", "opt_out"})
 _SETTLED = {"sent": "accepted", "delivered": "delivered", "read": "read", "status_failed": "failed"}
 _ACTS: dict[Effect, Callable[[_Desk, Event, Identity], None]] = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from relance.bot import Bot
 from relance.errors import ConfigurationError, TemporaryFailure
 
 # AWS: GetParameters takes at most ten names a call.
@@ -69,3 +70,14 @@ def webhook_secrets(secrets: Secrets, path: str, channel: str) -> WebhookSecrets
             raise ConfigurationError(f"SSM parameter {name} is missing or empty: put it as a SecureString")
     app_secrets = tuple(s.strip() for s in values[names[1]].replace("\n", ",").split(",") if s.strip())
     return WebhookSecrets(values[names[0]].encode(), app_secrets, values[names[2]].strip())
+
+
+def bot_credentials(secrets: Secrets, secrets_path: str, bot: Bot) -> tuple[str, str]:
+    """A bot's access token and, when there is one, the app secret that proves it. ConfigurationError names a hole."""
+    path = (bot.secrets or f"{secrets_path}/bots/{bot.id}").rstrip("/")
+    values = secrets.read((f"{path}/token", f"{path}/app-secret"))
+    token = values.get(f"{path}/token", "").strip()
+    if not token:
+        secrets.forget()
+        raise ConfigurationError(f"SSM parameter {path}/token is missing or empty")
+    return token, values.get(f"{path}/app-secret", "").strip()

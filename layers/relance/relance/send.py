@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from relance import disclosure, rules, zones
+from relance.answer import buttons
 from relance.bot import Bot
 from relance.channels.graph import GraphClient, Outbound, flattened, request_body
-from relance.errors import ConfigurationError, TemporaryFailure
+from relance.errors import TemporaryFailure
 from relance.events import Bus, Happened
 from relance.guard import conversation
 from relance.guard import draft as draft_guard
@@ -19,7 +20,7 @@ from relance.persona import Brief, Draft, Nothing
 from relance.reason import Reason
 from relance.parameters import Deployment, Rules
 from relance.rules import TEMPLATE, Drop, Send, Wait
-from relance.secrets import Secrets
+from relance.secrets import Secrets, bot_credentials
 from relance.store.bots import BotStore
 from relance.store.interactions import InteractionStore
 from relance.store.pairs import Due, PairStore
@@ -150,7 +151,7 @@ class Sender:
     def _deliver(
         self, pair: Pair, person: Person, bot: Bot, route: str, text: str, language: str, now: int
     ) -> Result:
-        token, app_secret = self._credentials(bot)
+        token, app_secret = bot_credentials(self.secrets, self.secrets_path, bot)
         follow_up_id = self.new_id()
         message = Outbound(
             channel=bot.channel,
@@ -163,6 +164,8 @@ class Sender:
             template=bot.template if route == TEMPLATE else None,
             language=language,
             parameters=(flattened(text),) if route == TEMPLATE else (),
+            # A template has the buttons it was approved with.
+            quick_replies=() if route == TEMPLATE else buttons(bot, language, again=self.rules.follow_ups != "once"),
         )
         try:
             request_body(message)
@@ -175,6 +178,7 @@ class Sender:
             bot_unchanged=self.bots.unchanged(bot),
             follow_up_id=follow_up_id,
             route=route,
+            language=language,
             now=now,
             cooldown=self.rules.cooldown,
         )
@@ -243,16 +247,6 @@ class Sender:
     def _tried_enough(pair: Pair, outcome: Outcome) -> bool:
         """Some refusals deserve one more try and no third (platforms.md 9.2)."""
         return outcome.tries is not None and pair.attempts + 1 >= outcome.tries
-
-    def _credentials(self, bot: Bot) -> tuple[str, str]:
-        """The bot's access token and, when there is one, the app secret that proves it."""
-        path = (bot.secrets or f"{self.secrets_path}/bots/{bot.id}").rstrip("/")
-        values = self.secrets.read((f"{path}/token", f"{path}/app-secret"))
-        token = values.get(f"{path}/token", "").strip()
-        if not token:
-            self.secrets.forget()
-            raise ConfigurationError(f"SSM parameter {path}/token is missing or empty")
-        return token, values.get(f"{path}/app-secret", "").strip()
 
     def _drop(self, pair: Pair, reason: Reason, now: int) -> Result:
         if not self.pairs.drop(pair, reason, now):

@@ -22,6 +22,8 @@ def _database(read_timeout: float, attempts: int) -> Database:
 def webhook(channel: str) -> Any:
     """One channel's webhook. Its time-outs add up to less than the five seconds Meta waits."""
     from relance.channels import parser
+    from relance.erasures import Erasures
+    from relance.outbox import Outbox
     from relance.receive import Webhook
     from relance.remember import Memory
     from relance.secrets import Secrets
@@ -30,6 +32,7 @@ def webhook(channel: str) -> Any:
 
     settings = config.webhook()
     database = _database(1, 2)
+    queues = database.client("sqs")
     hook = Webhook(
         channel=channel,
         parse=parser(channel),
@@ -45,11 +48,24 @@ def webhook(channel: str) -> Any:
             crisis_hold=settings.crisis_hold,
         ),
         clock=utc_now,
+        outbox=Outbox(queues, settings.queue_url),
+        erasures=Erasures(lambda: queues, settings.erasures_url),
+        forwarder=_forwarder(settings.forward_url),
     )
     # Read during INIT, where Lambda lends a full CPU; a hole is reported by the first request, not by a dead init.
     with suppress(RelanceError):
         hook.keys()
     return hook
+
+
+def _forwarder(url: str) -> Any:
+    if not url:
+        return None
+    import urllib3
+
+    from relance.forward import Forwarder
+
+    return Forwarder(urllib3.PoolManager(), url)
 
 
 def sweeper() -> Callable[..., Any]:
@@ -75,8 +91,9 @@ def sweeper() -> Callable[..., Any]:
     )
 
 
-def sender() -> Any:
-    """The sender with its writer, its store and its way to the Graph API."""
+def sender() -> tuple[Any, Any]:
+    """The sender and the answerer: one writes first, the other answers; both through the same store and Graph API."""
+    from relance.answer import Answerer
     from relance.channels.graph import GraphClient
     from relance.events import Bus
     from relance.secrets import Secrets
@@ -87,20 +104,19 @@ def sender() -> Any:
 
     settings = config.sender()
     database = _database(2, 3)
-    return Sender(
-        pairs=PairStore(database, settings.pairs_table, shards=settings.due_shards),
-        bots=BotStore(database, settings.bots_table),
-        interactions=InteractionStore(database, settings.interactions_table),
-        writer=_writer(settings, database),
-        graph=GraphClient(
+    shared: dict[str, Any] = {
+        "pairs": PairStore(database, settings.pairs_table, shards=settings.due_shards),
+        "bots": BotStore(database, settings.bots_table),
+        "interactions": InteractionStore(database, settings.interactions_table),
+        "graph": GraphClient(
             urls={"facebook": settings.graph_url, "instagram": settings.instagram_graph_url},
             version=settings.graph_version,
         ),
-        secrets=Secrets(database.client("ssm"), utc_now),
-        secrets_path=settings.secrets_path,
-        bus=Bus(database.client("events"), settings.event_bus),
-        rules=settings.rules,
-    )
+        "secrets": Secrets(database.client("ssm"), utc_now),
+        "secrets_path": settings.secrets_path,
+    }
+    bus = Bus(database.client("events"), settings.event_bus)
+    return Sender(writer=_writer(settings, database), bus=bus, rules=settings.rules, **shared), Answerer(**shared)
 
 
 def _writer(settings: config.SenderConfig, database: Database) -> Any:
@@ -115,6 +131,30 @@ def _writer(settings: config.SenderConfig, database: Database) -> Any:
     from relance.writers.embedded import EmbeddedWriter
 
     return EmbeddedWriter()
+
+
+def eraser() -> Callable[..., Any]:
+    """The erasure with all but what to erase and its time."""
+    from relance.erase import erase
+    from relance.store.people import PeopleStore
+
+    settings = config.eraser()
+    people = PeopleStore(
+        _database(2, 3),
+        pairs_table=settings.pairs_table,
+        interactions_table=settings.interactions_table,
+        bots_table=settings.bots_table,
+    )
+    return partial(erase, people=people)
+
+
+def callbacks() -> Any:
+    """The eraser's public door: Meta's callbacks and the status page."""
+    from relance.callbacks import Callbacks
+    from relance.secrets import Secrets
+
+    settings = config.eraser()
+    return Callbacks(Secrets(_database(2, 3).client("ssm"), utc_now), settings.secrets_path, utc_now)
 
 
 def reset() -> None:

@@ -35,7 +35,8 @@ _RECEIPTS = {"sent": "sent", "delivered": "delivered", "read": "read", "played":
 _ID_CHANGES = ("user_changed_number", "user_changed_user_id", "customer_changed_number")
 
 # Account events after which nothing may be sent in the account's name until a person has looked.
-_ACCOUNT_STOPS = ("account_restriction", "account_violation", "account_deleted")
+# (`disabled_update` also reports a reinstatement: that too is for a person to judge.)
+_ACCOUNT_STOPS = ("disabled_update", "account_restriction", "account_violation", "account_deleted")
 _TEMPLATE_STOPS = ("paused", "disabled", "rejected", "deleted", "pending_deletion")
 
 # Fields that say nothing about a conversation → kind.
@@ -464,8 +465,7 @@ def _handover(item: dict, line: _Line) -> Event:
 
 def _account_update(value: dict, line: _Line) -> Event:
     named = word(value.get("event"))
-    banned = named == "disabled_update" and part(value, "ban_info").get("waba_ban_state") != "REINSTATE"
-    stops = banned or named in _ACCOUNT_STOPS or bool(value.get("restriction_info") or value.get("violation_info"))
+    stops = named in _ACCOUNT_STOPS or bool(value.get("restriction_info") or value.get("violation_info"))
     event = _about_account(line, "account", detail=word(named))
     return replace(event, bot="", account=line.account, effect=Effect.BOT_PAUSED) if stops else event
 

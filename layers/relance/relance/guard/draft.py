@@ -1,13 +1,12 @@
 """May this draft be sent? It must show what it is; where it cannot, it is refused and the refusing gate is named."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
-from functools import cache
 
 from relance.bot import Bot
 from relance.guard.language import decide, scores
-from relance.guard.phrases import PhraseBook, book
+from relance.guard.phrases import book
 from relance.guard.text import plain, readings, words
 from relance.interaction import Side, Turn
 from relance.persona import LANGUAGES, Draft
@@ -131,12 +130,12 @@ _GREETED = re.compile(
 )
 
 
-def _links_or_personal_data(text: str) -> bool:
+def _links_or_personal_data(text: str, spoken: frozenset[str]) -> bool:
     cleaned = _CODE_NAMES.sub(" ", text)
     return (
         any(pattern.search(cleaned) for pattern in (_LINK, _EMAIL, _HANDLE, _STREET, _IDENTITY, _TITLED, _GREETED))
         or _has_phone(cleaned)
-        or "third_party" in _found("draft", text)
+        or "third_party" in spoken
     )
 
 
@@ -156,22 +155,10 @@ def _has_phone(text: str) -> bool:
 _SPOKEN_GATES = ("pressure", "inner_life", "emotional_question", "sensitive", "watching", "selling")
 
 
-@cache
-def _book(family: str) -> PhraseBook:
-    return book(*(f"{family}.{language}" for language in LANGUAGES))
-
-
-@cache
-def _found(family: str, text: str) -> frozenset[str]:
-    return frozenset().union(*(_book(family).found(reading) for reading in readings(text)))
-
-
-def _sensitive(text: str) -> bool:
-    return bool(
-        "sensitive" in _found("draft", text)
-        or _found("topics", text)
-        or _found("signals", text) & {"crisis", "minor"}
-    )
+def _found(family: str, text: str, language: str) -> frozenset[str]:
+    """The sections of one phrase file that the text touches."""
+    phrases = book(f"{family}.{language}")
+    return frozenset().union(*(phrases.found(reading) for reading in readings(text)))
 
 
 # --- A11 and A12: grounded, fresh ------------------------------------------------------------------------------
@@ -266,19 +253,21 @@ def _texts(context: Context, *sides: Side) -> list[str]:
 
 
 def _text_gates(text: str, language: str) -> str | None:
+    if language not in LANGUAGES:
+        return "language"
     if _shape(text):
         return "shape"
     if _other_language(text, language):
         return "language"
-    if _links_or_personal_data(text):
+    spoken = _found("draft", text, language)
+    if _links_or_personal_data(text, spoken):
         return "link"
-    sections = _found("draft", text)
-    for gate in _SPOKEN_GATES:
-        if gate in sections or (gate == "sensitive" and _sensitive(text)):
-            return gate
-    if "opt_out" in _found("signals", text) and "offers_stop" not in sections:
+    heard = _found("signals", text, language)
+    if "opt_out" in heard and "offers_stop" not in spoken:
         return "pressure"
-    return None
+    if _found("topics", text, language) or heard & {"crisis", "minor"}:
+        spoken |= {"sensitive"}
+    return next((gate for gate in _SPOKEN_GATES if gate in spoken), None)
 
 
 def judge_text(text: str, language: str, context: Context = ()) -> str | None:

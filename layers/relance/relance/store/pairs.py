@@ -15,6 +15,7 @@ from relance.store.tables import ConditionFailed, Database, Item, PairRow, Trans
 _REGISTER = (PairRow.s1, PairRow.s2, PairRow.s3, PairRow.s4, PairRow.s5)
 _ECHO = "echo_"
 _TEMPLATE = "template_"
+_ANSWERED = "answered_"
 # The out-of-order path gives way to a concurrent writer this often before it asks Meta to deliver again.
 _MERGE_ATTEMPTS = 5
 # AWS: BatchGetItem takes at most 100 keys.
@@ -41,6 +42,7 @@ def read_pair(item: Item) -> Pair:
         former=text(item, "former"),
         also=text(item, "also"),
         account=text(item, "account"),
+        language=text(item, "language"),
     )
 
 
@@ -485,6 +487,7 @@ class PairStore:
         bot_unchanged: dict[str, Any],
         follow_up_id: str,
         route: str,
+        language: str,
         now: int,
         cooldown: int,
     ) -> tuple[str, ...]:
@@ -513,6 +516,7 @@ class PairStore:
                 PairRow.used_at.set(now),
                 PairRow.follow_up_id.set(follow_up_id),
                 PairRow.route.set(route),
+                PairRow.language.set(language),
                 PairRow.outcome.set("reserved"),
                 PairRow.outcome_at.set(now),
                 PairRow.closed_s1.set(pair.s1),
@@ -634,6 +638,26 @@ class PairStore:
         elif later:
             condition &= ~PairRow.outcome.is_in(*later)
         return self._conditionally(user, bot, actions=actions, condition=condition)
+
+    def answer_once(self, pair: Pair, about: str, message_id: str) -> bool:
+        """Take one question for answered before the answer leaves. False: it was answered, or the pair is gone.
+
+        A stop is confirmed once, ever; anything else once per question.
+        """
+        answered, question = Path([f"{_ANSWERED}{about}"]), {"S": entry(0, message_id)}
+        fresh = answered.does_not_exist()
+        return self._conditionally(
+            pair.user,
+            pair.bot,
+            actions=[answered.set(question)],
+            condition=PairRow.user.exists() & (fresh if about == "stop" else fresh | (answered != question)),
+        )
+
+    def unanswer(self, pair: Pair, about: str) -> None:
+        """The answer was refused for now: the question may be answered when the queue brings it again."""
+        self._conditionally(
+            pair.user, pair.bot, actions=[Path([f"{_ANSWERED}{about}"]).remove()], condition=PairRow.user.exists()
+        )
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -66,6 +66,7 @@ class PairRow(Model):
     outcome_code = NumberAttribute(null=True)
     message_id = UnicodeAttribute(null=True)
     route = UnicodeAttribute(null=True)
+    language = UnicodeAttribute(null=True)
     attempts = NumberAttribute(null=True)
     verdict = UnicodeAttribute(null=True)
     verdict_at = NumberAttribute(null=True)

@@ -42,7 +42,7 @@ class EmbeddedWriter:
         if not brief.feedback:
             for frame in _turned(own, _hash(brief)):
                 message, quote = _in_own_frame(frame, first, brief.language)
-                if _fits(message, brief):
+                if _fits(message, brief, frame):
                     return Draft(message, quote, brief.language)
         else:
             nearly = [one for one in threads[1:] if one.worth >= first.worth - _NEARLY_AS_GOOD]
@@ -51,7 +51,7 @@ class EmbeddedWriter:
             kind = "question" if thread.question else ""
             for frame in self._built_in(brief, kind):
                 message, quote = _in_built_in_frame(frame, thread, brief.language)
-                if _fits(message, brief):
+                if _fits(message, brief, frame):
                     return Draft(message, quote, brief.language)
         return Nothing("no sentence fits the thread")
 
@@ -134,13 +134,19 @@ def _french_spaces(text: str) -> str:
     return re.sub(r"(?<=«) | (?=[»:;?!])", _NO_BREAK, text)
 
 
-def _fits(message: str, brief: Brief) -> bool:
-    """True for one plain paragraph of the right length that the bot has not sent in this conversation."""
-    said = {turn.text for turn in brief.turns if turn.side is not Side.USER}
+def _fits(message: str, brief: Brief, frame: str) -> bool:
+    """True for one plain paragraph of the right length, in a sentence that this conversation has not seen yet."""
     return (
         SHORTEST <= len(message) <= LONGEST
         and message.count("?") <= 1
         and "\n" not in message
         and SLOT not in message
-        and not any(message in text for text in said)
+        and not any(_same_sentence(frame, turn.text) for turn in brief.turns if turn.side is not Side.USER)
     )
+
+
+def _same_sentence(frame: str, said: str) -> bool:
+    """True when the frame, whatever stood in its slot, is part of what the bot said."""
+    before, _, after = (words(part).strip() for part in frame.partition(SLOT))
+    heard = words(said)
+    return before in heard and after in heard and len(before) + len(after) > SHORTEST

@@ -5,15 +5,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 
 from relance.guard import signals
 from relance.guard.phrases import PhraseBook, book
 from relance.guard.text import readings, words
 from relance.interaction import Side, Turn
-from relance.persona import LANGUAGES
 
 # Only what was said last can still be open.
 LATEST_TURNS = 12
+LONGEST_READ = 1_000
 LONGEST_QUOTE = 60
 MOST_WORDS = 7
 MOST_WORDS_OF_A_QUESTION = 10
@@ -63,6 +64,8 @@ class Speech:
         named = [self._roles[role] for role in roles]
         if any(lower in known for known in named):
             return True
+        if "persons" in roles and _ADDRESSED.search(lower):
+            return True
         before, apostrophe, after = lower.partition("'")
         if not apostrophe:
             return False
@@ -93,13 +96,13 @@ def find(turns: Sequence[Turn], language: str) -> tuple[Thread, ...]:
     conversation's guard has refused it before, and a writer must not depend on that.
     """
     own = [turn.text for turn in turns if turn.side is Side.USER and turn.text.strip()]
-    if any(_untouchable(text) for text in own):
+    if any(_untouchable(text, language) for text in own):
         return ()
     spoken = speech(language)
     found: list[Thread] = []
     age = 0.0
     for text in reversed(own[-LATEST_TURNS:]):
-        threads = list(_in_one_turn(text, spoken))
+        threads = list(_in_one_turn(text[:LONGEST_READ], spoken))
         found += [Thread(one.words, one.question, one.said, one.worth - age) for one in threads]
         age += OLDER if threads else 0
     found.sort(key=lambda thread: -thread.worth)  # stable: of two equals the later one
@@ -110,12 +113,12 @@ def find(turns: Sequence[Turn], language: str) -> tuple[Thread, ...]:
 
 
 def _any_of(expressions: Sequence[str]) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(expression, re.IGNORECASE) for expression in expressions)
+    return tuple(re.compile(rf"(?:{expression})(?:(?<=['’])|(?!\w))", re.IGNORECASE) for expression in expressions)
 
 
 @cache
-def _topics() -> PhraseBook:
-    return book(*(f"topics.{language}" for language in LANGUAGES))
+def _topics(language: str) -> PhraseBook:
+    return book(f"topics.{language}")
 
 
 @cache
@@ -124,8 +127,8 @@ def _names() -> frozenset[str]:
     return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
 
 
-def _untouchable(text: str) -> bool:
-    return bool(signals.read(text)) or any(_topics().found(reading) for reading in readings(text))
+def _untouchable(text: str, language: str) -> bool:
+    return bool(signals.read(text)) or any(_topics(language).found(reading) for reading in readings(text))
 
 
 # --- Sentences, parts of sentences, words ------------------------------------------------------------------------
@@ -134,11 +137,13 @@ _SENTENCE = re.compile(r"[^.!?…;\n]+(?:\.(?=\w)[^.!?…;\n]*)*[.!?…;]*")
 _PART = re.compile(r"[\w][\w .'’&+#%-]*")
 _WORD = re.compile(r"\w+(?:[.'’&+#-]+\w+)*[+#%]*['’]?|\w[+#]*")
 _PRIVATE = re.compile(r"@|//|www\.|\d{5}|\d[\d .-]{6,}\d|[/\\<>{}\[\]|*_`~=]")
+# Pouvez-vous, montre-moi, mandarme, diga-me: a verb with the person behind it.
+_ADDRESSED = re.compile(r"-(?:vous|tu|moi|toi|nous|je|me|te|nos|lhe)$|[aei]r(?:me|te|nos)$")
 _ELISION = re.compile(r"^(?:[ldjnmtsc]|qu)['’]", re.IGNORECASE)
 # „My name is …“: what follows is a person.
 _INTRODUCTION = re.compile(
-    r"\b(?:my name|call me|i am called|je m['’]appelle|mon nom|mon prénom|appelle[sz]?-moi|me llamo|mi nombre|ll[aá]mame|"
-    r"(?:me )?chamo(?:-me)?|meu nome|me chama|mein name|ich hei(?:ß|ss)e|nenn mich)\b",
+    r"\b(?:my name|call me|i am called|je m['’]appelle|mon nom|mon prénom|appelle[sz]?-moi|me llamo|mi nombre|"
+    r"ll[aá]mame|(?:me )?chamo(?:-me)?|meu nome|me chama|mein name|ich hei(?:ß|ss)e|nenn mich)\b",
     re.IGNORECASE,
 )
 
@@ -175,7 +180,7 @@ def _in_one_part(part: str, sentence: str, start: int, asks: bool, spoken: Speec
         marks = sentence[: start + tokens[0].start()].rstrip()[-1:] == "¿"
         ends = sentence[start + len(part) :].lstrip()[:1] == "?"
         quoted = _literal(sentence, question, opening=marks, closing=ends)
-        topic = _topic(rest, spoken, wants=False) if len(tokens) > 3 else ""
+        topic = _topic(rest, spoken, asks=asks) if len(tokens) > 3 else ""
         return Thread(topic or question, quoted, sentence, QUESTION)
     for patterns, wants in ((spoken.wants, True), (spoken.tells, False)):
         ends_at = [match.end() for pattern in patterns for match in pattern.finditer(rest)]
@@ -183,7 +188,7 @@ def _in_one_part(part: str, sentence: str, start: int, asks: bool, spoken: Speec
             topic = _span(rest[end:], spoken, wants=wants)
             if topic:
                 return Thread(topic, "", sentence, WISH)
-    topic = _topic(rest, spoken, wants=False)
+    topic = _topic(rest, spoken, asks=asks)
     return Thread(topic, "", sentence, QUESTION if asks else MENTION) if topic else None
 
 
@@ -198,7 +203,7 @@ def _literal(sentence: str, question: str, *, opening: bool, closing: bool) -> s
 def _whole_question(rest: str, tokens: Sequence[re.Match[str]], asks: bool, spoken: Speech) -> str:
     """The part, when it is a question that stands by itself; else empty."""
     spelt = [token[0] for token in tokens]
-    asks = asks and len(spelt) >= 3
+    asks = asks and len(spelt) >= 3 and not _begins_a_noun(spelt, spoken)
     if not (asks or (len(spelt) >= 4 and spoken.is_a(spelt[0], "asking") and spelt[0].lower() not in _ALSO_RELATIVE)):
         return ""
     if len(spelt) > MOST_WORDS_OF_A_QUESTION or len(rest) > LONGEST_QUOTE + 10:
@@ -208,10 +213,17 @@ def _whole_question(rest: str, tokens: Sequence[re.Match[str]], asks: bool, spok
     return rest
 
 
+def _begins_a_noun(spelt: Sequence[str], spoken: Speech) -> bool:
+    """True for "and the moon?": a topic with a question mark. Portuguese « o que » asks."""
+    return spoken.is_a(spelt[0], "articles", "joints") and not (
+        spoken.is_a(spelt[0], "asking") or (len(spelt) > 1 and spelt[1].lower() in ("que", "quê"))
+    )
+
+
 # Words that begin a question only where a question mark says so.
 _ALSO_RELATIVE = frozenset(
-    "when where who that is are was were do does did can could should will would que como cuando quando si où quand qui "
-    "c'est est-ce y por porque é há dá es hay se a o os as wenn was ist sind kann gibt hat wird wo".split()
+    "when where who that is are was were do does did can could should will would que como cuando quando si où quand "
+    "qui c'est est-ce y por porque é há dá es hay se a o os as wenn was ist sind kann gibt hat wird wo".split()
 )
 
 
@@ -225,20 +237,25 @@ def _presentable(spelt: Sequence[str], spoken: Speech) -> bool:
 # --- A topic: a run of words that can stand between quotation marks ------------------------------------------------
 
 
-def _topic(rest: str, spoken: Speech, *, wants: bool) -> str:
+def _topic(rest: str, spoken: Speech, *, asks: bool) -> str:
     """The noun phrase a part is about: the best one behind an article, else the whole of a short part."""
     tokens = list(_WORD.finditer(rest))
     candidates = [
-        _span(rest[token.start() :], spoken, wants=wants) for token in tokens if spoken.is_a(token[0], "articles")
+        _span(rest[token.start() :], spoken, wants=False) for token in tokens if spoken.is_a(token[0], "articles")
     ]
     elided = [_span(rest[token.start() :], spoken, wants=False) for token in tokens if _begins_elided(token[0], spoken)]
     found = [one for one in (*candidates, *elided) if one]
     if found:
         return max(found, key=lambda one: sum(spoken.carries(word) for word in _WORD.findall(one)))
-    if len(tokens) <= 4 and not any(spoken.is_a(token[0], "persons", "links") for token in tokens):
+    # Without an article only a short question shows that a part is neither an exclamation nor a verb.
+    if asks and len(tokens) <= 4 and not any(spoken.is_a(token[0], "persons", "links") for token in tokens):
         return _span(rest, spoken, wants=False)
-    if spoken.language == "de":
-        return next((one for token in tokens[1:] if token[0][0].isupper() and (one := _span(rest[token.start() :], spoken, wants=True))), "")
+    if spoken.language == "de":  # a noun is known by its capital letter; behind a preposition it is often a place
+        for before, token in pairwise(tokens):
+            if token[0][0].isupper() and not spoken.is_a(before[0], "joints"):
+                noun = _span(rest[token.start() :], spoken, wants=True)
+                if noun:
+                    return noun
     return ""
 
 
@@ -259,7 +276,8 @@ def _span(rest: str, spoken: Speech, *, wants: bool) -> str:
         if run and gap != " ":
             break
         if spoken.is_a(word, "dates"):  # "for a rainy weekend": nothing of that phrase is left without its noun
-            run = run[: _last(run, spoken, "articles", "joints")]
+            if run and not spoken.is_a(run[-1][0], "joints") and "'" not in word:
+                run = run[: _last(run, spoken, "articles", "joints")]
             break
         if spoken.is_a(word, "persons", "times", "links"):
             if run or not spoken.is_a(word, "asking"):
@@ -267,11 +285,13 @@ def _span(rest: str, spoken: Speech, *, wants: bool) -> str:
         elif not run and spoken.is_a(word, "joints", "filler") and not spoken.is_a(word, "articles", "asking"):
             before = token.end()
             continue
+        if spoken.language == "de" and run and _ends_german(run[-1][0], word, spoken):
+            break
         run.append(token)
         before = token.end()
         if len(run) >= MOST_WORDS + 3:
             break
-    run = _trimmed(run, spoken, wants=wants)
+    run = _trimmed(_without_hollow_head(run, spoken), spoken, wants=wants)
     if not run:
         return ""
     spelt = [token[0] for token in run]
@@ -293,14 +313,31 @@ def _trimmed(run: list[re.Match[str]], spoken: Speech, *, wants: bool) -> list[r
         if not cut:
             return []
         run = run[:cut]
-    while run and spoken.is_a(run[-1][0], "joints", "articles", "asking", "links", "filler"):
+    while run and _loose_end(run[-1][0], spoken):
         run = run[:-1]
-    while run and not spoken.is_a(run[0][0], "articles", "asking") and (
-        spoken.is_a(run[0][0], "joints") or (len(run) > 1 and spoken.is_a(run[0][0], "hollow") and not _headed(run, spoken))
-    ):
+    while run and _loose_start(run, spoken):
         run = run[1:]
-    # "the part about chess": what is hollow at the head says nothing, what follows the joint does.
     return run
+
+
+def _loose_end(word: str, spoken: Speech) -> bool:
+    elided = spoken.language == "fr" and _after_elision(word) != word  # d'automne is no mere "d'"
+    return not elided and spoken.is_a(word, "joints", "articles", "asking", "links", "filler")
+
+
+def _loose_start(run: Sequence[re.Match[str]], spoken: Speech) -> bool:
+    first = run[0][0]
+    if spoken.is_a(first, "articles", "asking"):
+        return False
+    # A hollow first word may stay before what carries something ("small garden").
+    hollow = len(run) > 1 and spoken.is_a(first, "hollow") and not spoken.carries(run[1][0])
+    return spoken.is_a(first, "joints") or hollow
+
+
+def _ends_german(before: str, word: str, spoken: Speech) -> bool:
+    """True when a noun, known by its capital letter, is followed by what can only be a verb or an adverb."""
+    noun = before[0].isupper() and not spoken.is_a(before, "articles", "asking", "joints", "hollow")
+    return noun and word[0].islower() and not spoken.is_a(word, "articles", "joints")
 
 
 def _last(run: Sequence[re.Match[str]], spoken: Speech, *roles: str) -> int:
@@ -308,9 +345,13 @@ def _last(run: Sequence[re.Match[str]], spoken: Speech, *roles: str) -> int:
     return max((at for at, token in enumerate(run) if spoken.is_a(token[0], *roles)), default=0)
 
 
-def _headed(run: list[re.Match[str]], spoken: Speech) -> bool:
-    """True when a hollow first word is an adjective of what follows ("small garden"), so that it may stay."""
-    return spoken.carries(run[1][0])
+def _without_hollow_head(run: list[re.Match[str]], spoken: Speech) -> list[re.Match[str]]:
+    """ "A short list of museums" is about museums: what stands before the first joint says nothing here."""
+    joint = next((at for at, token in enumerate(run) if at and spoken.is_a(token[0], "joints")), 0)
+    head_says_nothing = joint and not any(
+        spoken.carries(token[0]) or spoken.is_a(token[0], "asking") for token in run[:joint]
+    )
+    return run[joint + 1 :] if head_says_nothing else run
 
 
 def _without_last_verb(run: list[re.Match[str]]) -> list[re.Match[str]]:
