@@ -35,6 +35,7 @@ from urllib.parse import parse_qs, urlsplit
 DAY = 86_400
 MAX_BODY = 1_000_000
 PAIR_LIMIT = 6  # seconds between two messages to one person on WhatsApp
+TOKEN_LIFE = 5_183_944  # seconds that a token of Instagram Login lives: 60 days, all but a few seconds
 WABA = "102290129340398"
 APP_ID = "1517776481860000"
 
@@ -159,6 +160,8 @@ class _Account:
     bot: str
     channel: str = ""
     app_secret: str = field(default="", repr=False)
+    issued: float | None = None
+    ends: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +232,12 @@ class GraphStandIn:
             self._opened: dict[tuple[str, str, str], float] = {}
             self._channels: dict[str, str] = {}
             self._faults: list[Fault] = []
+            self._renewal_faults: list[Fault] = []
             self._steps: dict[tuple[str, str], tuple[Step, ...]] = {}
             self._due: list[tuple[float, int, str, bytes]] = []
             self._scheduled = 0
             self._minted: dict[str, int] = {}
+            self.renewals: list[str] = []
 
     # Life
 
@@ -264,11 +269,15 @@ class GraphStandIn:
 
     # What the world does
 
-    def register_token(self, token: str, bot: str, *, channel: str = "", app_secret: str = "") -> None:
+    def register_token(
+        self, token: str, bot: str, *, channel: str = "", app_secret: str = "", issued: float | None = None
+    ) -> None:
         """Let `token` speak for `bot`; any other token is refused with 190. With `app_secret` the account demands
-        its proof. `channel` is needed for an Instagram account with Facebook's login that nobody wrote to yet."""
+        its proof. `channel` is needed for an Instagram account with Facebook's login that nobody wrote to yet.
+        With `issued` the token is one of Instagram Login: it cannot be renewed for a day, and ends after sixty."""
         with self._lock:
-            self._tokens.setdefault(token, {})[bot] = _Account(bot, channel, app_secret)
+            ends = None if issued is None else issued + TOKEN_LIFE
+            self._tokens.setdefault(token, {})[bot] = _Account(bot, channel, app_secret, issued, ends)
             if channel:
                 self._channels[bot] = channel
 
@@ -291,6 +300,11 @@ class GraphStandIn:
         """Script what goes wrong: see `Fault`. Faults are tried in the order they were given."""
         with self._lock:
             self._faults.append(Fault(times, **what))  # type: ignore[arg-type]
+
+    def renewal_fault(self, times: int = 1, **what: object) -> None:
+        """Script what goes wrong when a token is renewed: a `Fault` with `code`, `status` and `body`, or `drop`."""
+        with self._lock:
+            self._renewal_faults.append(Fault(times, **what))  # type: ignore[arg-type]
 
     def script(self, steps: Iterable[tuple], *, channel: str = "whatsapp", user: str = "") -> None:
         """Say what becomes of messages accepted from now on, to `user` or to everybody: see `Step`."""
@@ -352,6 +366,40 @@ class GraphStandIn:
                 return self._faulty(now, request, fault, said)
             return self._reply(now, request, 200, _ok(said), "accepted")
 
+    def renew(self, query: str) -> _Reply:
+        """Answer one GET to `refresh_access_token`: a token of Instagram Login for another sixty days.
+
+        The old token is good until its own end. `renewals` keeps what became of each request, without a token.
+        """
+        now = time.time()
+        with self._lock:
+            asked = {name: values[0] for name, values in parse_qs(query).items()}
+            token = asked.get("access_token", "")
+            try:
+                if asked.get("grant_type") != "ig_refresh_token":
+                    raise Refusal(100, text="Param grant_type must be ig_refresh_token")
+                account = self._account("me", token)
+                if account.issued is not None and now - account.issued < DAY:
+                    raise Refusal(190, text="Session key invalid: the token must be at least 24 hours old")
+                fault = next((each for each in self._renewal_faults if each.matches("instagram", account.bot, "")), None)
+                if fault is not None:
+                    fault.times -= 1
+                    if fault.code is None:
+                        self.renewals.append(str(fault))
+                        return _Reply(None if fault.drop else fault.status or 200, (fault.body or "").encode())
+                    raise Refusal(fault.code, fault.subcode, "Scripted", fault.status)
+            except Refusal as refusal:
+                self.renewals.append(f"refused {refusal.code}")
+                error = {"message": refusal.text, "type": "OAuthException", "code": refusal.code}
+                return _Reply(refusal.status, json.dumps({"error": error}).encode())
+            new = f"IGAA-renewed-{len(self.renewals) + 1:04d}"
+            self.register_token(
+                new, account.bot, channel=account.channel, app_secret=account.app_secret, issued=now
+            )
+            self.renewals.append("renewed")
+            answer = {"access_token": new, "token_type": "bearer", "expires_in": TOKEN_LIFE}
+            return _Reply(200, json.dumps(answer).encode())
+
     def _understand(self, path: str, query: str, authorization: str, raw: bytes) -> _Request:
         token = _bearer(authorization)
         account = self._account(_bot_in(path), token)
@@ -373,6 +421,8 @@ class GraphStandIn:
         accounts = self._tokens.get(token)
         if not accounts:
             raise Refusal(190, text="Invalid OAuth access token - Cannot parse access token")
+        if any(account.ends is not None and account.ends <= time.time() for account in accounts.values()):
+            raise Refusal(190, 463, "Error validating access token: Session has expired")
         if bot == "me" and len(accounts) == 1:
             return next(iter(accounts.values()))
         if bot not in accounts:
@@ -743,7 +793,15 @@ def _handler(standin: GraphStandIn) -> type[BaseHTTPRequestHandler]:
         timeout = 60
 
         def do_GET(self) -> None:
-            self._control("GET", {})
+            url = urlsplit(self.path)
+            if url.path != "/refresh_access_token":
+                self._control("GET", {})
+                return
+            reply = standin.renew(url.query)
+            if reply.status is None:
+                self._hang_up()
+            else:
+                self._write(reply.status, reply.body, reply.headers)
 
         def do_POST(self) -> None:
             url = urlsplit(self.path)

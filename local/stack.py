@@ -391,31 +391,36 @@ class LocalStack:
             given["x-hub-signature-256"] = webhooks.sign(raw) if signature == "good" else "sha256=" + "0" * 64
         given.update({name.lower(): value for name, value in (headers or {}).items()})
         given["content-length"] = str(len(raw))
-        return self._request(channel, "POST", headers=given, raw=raw, as_base64=base64)
+        return self.request(self._webhook(channel).id, "POST", headers=given, body=raw, base64=base64)
 
     def handshake(self, channel: str, token: str, challenge: str, *, mode: str = "subscribe") -> Response:
         """GET the channel's Function URL as Meta does when somebody enters it in the app's settings."""
         query = {"hub.mode": mode, "hub.challenge": challenge, "hub.verify_token": token}
-        return self._request(channel, "GET", query=query)
+        return self.request(self._webhook(channel).id, "GET", query=query)
 
-    def _request(
+    def request(
         self,
-        channel: str,
+        function_id: str,
         method: str,
+        path: str = "/",
         *,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
-        raw: bytes | None = None,
-        as_base64: bool = False,
+        body: bytes | None = None,
+        base64: bool = False,
     ) -> Response:
-        function = self._webhook(channel)
+        """Ask any function that has a Function URL, as its caller would. A handler that raises is answered 502."""
+        function = self.functions[function_id]
+        if not function.url:
+            raise ValueError(f"the template gives no URL to {function_id}")
         event = _url_event(
             self.template.url(function.id),
             method,
+            path,
             headers=headers or {},
             query=query or {},
-            raw=raw,
-            as_base64=as_base64,
+            raw=body,
+            as_base64=base64,
             now=self.now,
         )
         try:
@@ -537,8 +542,9 @@ class LocalStack:
         return min((int(each // 1_000) + 1 for each in moments), default=None)
 
     def queue_depth(self) -> int:
-        """How many follow-ups are queued, visible or in flight."""
-        return sum(len(self._messages(each.queue)) for each in self._sources)
+        """How many messages wait for the sender, visible or in flight."""
+        senders = (each for each in self._sources if self.functions[each.function].code.name == "sender")
+        return sum(len(self._messages(each.queue)) for each in senders)
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """The bodies of the dead-letter queues' messages (as JSON where they are)."""
@@ -877,6 +883,7 @@ class _NoTableCopies:
 def _url_event(
     url: str,
     method: str,
+    path: str,
     *,
     headers: Mapping[str, str],
     query: Mapping[str, str],
@@ -890,7 +897,7 @@ def _url_event(
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": "/",
+        "rawPath": path,
         "rawQueryString": "&".join(f"{name}={value}" for name, value in query.items()),
         "headers": {"host": host, "x-forwarded-proto": "https", "x-forwarded-port": "443", **headers},
         "requestContext": {
@@ -900,7 +907,7 @@ def _url_event(
             "domainPrefix": host.partition(".")[0],
             "http": {
                 "method": method,
-                "path": "/",
+                "path": path,
                 "protocol": "HTTP/1.1",
                 "sourceIp": "127.0.0.1",
                 "userAgent": headers.get("user-agent", ""),

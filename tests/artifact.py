@@ -17,7 +17,7 @@ SAM = ROOT / ".venv-sam" / "bin"
 RUNTIME = ROOT / ".venv-runtime" / "bin" / "python"
 
 WEBHOOKS = {"WhatsAppWebhook": "whatsapp", "MessengerWebhook": "messenger", "InstagramWebhook": "instagram"}
-FUNCTIONS = (*WEBHOOKS, "Sweeper", "Sender")
+FUNCTIONS = (*WEBHOOKS, "Sweeper", "Sender", "Refresher")
 LAYERS = ("DependenciesLayer", "RelanceLayer")
 
 

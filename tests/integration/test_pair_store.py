@@ -78,7 +78,8 @@ def requests(database):
     """Every DynamoDB operation from now on, as botocore sends them."""
     sent = []
     database.connection.client.meta.events.register(
-        "before-send.dynamodb.*", lambda request, **_: sent.append(request.headers["X-Amz-Target"].split(b".")[1].decode())
+        "before-send.dynamodb.*",
+        lambda request, **_: sent.append(request.headers["X-Amz-Target"].split(b".")[1].decode()),
     )
     return sent
 
@@ -356,7 +357,9 @@ def test_a_released_reservation_is_as_if_it_had_never_been(pairs, bots):
     pair, someone, bot = five(pairs), person(pairs), published(bots)
     reserve(pairs, bots, pair, someone, bot)
 
-    released = pairs.release(pair, someone, follow_up_id="relance:1", due_at=NOW + 300, reason="throttled", now=NOW)
+    released = pairs.release(
+        pair, someone, follow_up_id="relance:1", due_at=NOW + 300, reason="throttled", now=NOW, expires_at=NOW + 9
+    )
 
     after = read(pairs)
     assert True is released
@@ -370,7 +373,9 @@ def test_only_the_attempt_that_reserved_can_release_or_record(pairs, bots):
     pair, someone, bot = five(pairs), person(pairs), published(bots)
     reserve(pairs, bots, pair, someone, bot)
 
-    released = pairs.release(pair, someone, follow_up_id="relance:9", due_at=NOW, reason="", now=NOW)
+    released = pairs.release(
+        pair, someone, follow_up_id="relance:9", due_at=NOW, reason="", now=NOW, expires_at=NOW + 9
+    )
     recorded = pairs.record(pair, follow_up_id="relance:9", outcome="accepted", code=None, message_id="", now=NOW)
 
     assert (False, False) == (released, recorded)
@@ -464,8 +469,8 @@ def test_a_changed_id_keeps_the_used_mark_and_every_mark_of_the_person(pairs, bo
     assert () == reserve(pairs, bots, pair, someone, published(bots))
     pairs.opt_out(OLD, NOW)
 
-    pairs.move(OLD, NEW, to="new")
-    pairs.move(OLD, NEW, to="new")
+    pairs.move(OLD, NEW, to="new", at=NOW)
+    pairs.move(OLD, NEW, to="new", at=NOW)
 
     moved = stored(pairs, NEW)
     someone = pairs.read([Due(NEW, BOT_ID)], consistent=True)[1][NEW]
@@ -480,7 +485,7 @@ def test_a_moved_pair_keeps_its_timer_under_the_new_key(pairs):
         pair = whatsapp(pairs, OLD, NOW - 500 + i, f"m{i}")
     pairs.start_timer(pair, NOW)
 
-    pairs.move(OLD, NEW, to="new")
+    pairs.move(OLD, NEW, to="new", at=NOW)
 
     assert [Due(NEW, BOT_ID)] == ringing(pairs, NOW)
 
@@ -490,7 +495,7 @@ def test_a_stop_under_the_old_key_still_refuses_the_reservation(pairs, bots):
     for i in range(5):
         pair = whatsapp(pairs, OLD, NOW - 500 + i, f"m{i}")
     pairs.start_timer(pair, NOW)
-    pairs.move(OLD, NEW, to="new")
+    pairs.move(OLD, NEW, to="new", at=NOW)
     pair, someone = stored(pairs, NEW), pairs.read([Due(NEW, BOT_ID)], consistent=True)[1][NEW]
 
     pairs.opt_out(OLD, NOW)

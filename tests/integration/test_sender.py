@@ -144,7 +144,10 @@ def test_a_message_that_the_queue_delivers_twice_is_sent_once(stack):
     [
         (lambda stack: say(stack, "text", "STOP"), None),
         (lambda stack: say(stack, "standby", "please stop writing to me"), "opted_out"),
-        (lambda stack: say(stack, "echo_human", "I'm Sam from the cinema, I'll take it from here", app_id=""), "human_owns"),
+        (
+            lambda stack: say(stack, "echo_human", "I'm Sam from the cinema, I'll take it from here", app_id=""),
+            "human_owns",
+        ),
         (lambda stack: say(stack, "echo_bot", "anything else?", app_id=OTHER_APP), "human_owns"),
         (lambda stack: say(stack, "echo_bot", "by the way", app_id=OWN_APP), "already_written"),
         (lambda stack: say(stack, "handover"), "human_owns"),
@@ -214,7 +217,9 @@ def test_a_deleted_message_is_not_remembered(stack):
     """A deletion wish is applied by every reader."""
     talk(stack)
     for i in range(5):
-        body = build("messenger", "deletion", bot=BOT.id, user="2002", at=NOON + 1, id=f"d{i}", target=f"m-2002-{NOON - i * 120}")
+        body = build(
+            "messenger", "deletion", bot=BOT.id, user="2002", at=NOON + 1, id=f"d{i}", target=f"m-2002-{NOON - i * 120}"
+        )
         stack.post("messenger", body)
     come(stack)
 
@@ -255,6 +260,7 @@ def _warm(stack):
 @pytest.fixture
 def writer(stack, monkeypatch):
     """Put a scripted writer into the real sender."""
+
     def install(*drafts):
         _warm(stack)
         module = sys.modules["relance_function_Sender"]
@@ -266,7 +272,9 @@ def writer(stack, monkeypatch):
 
 
 GOOD = Draft("You asked about the lighthouse film. I can tell you when the matinee is.", "the lighthouse film", "en")
-NEEDY = Draft("I missed you so much! Why did you leave me, the lighthouse film is waiting?", "the lighthouse film", "en")
+NEEDY = Draft(
+    "I missed you so much! Why did you leave me, the lighthouse film is waiting?", "the lighthouse film", "en"
+)
 
 
 def test_a_refused_draft_gets_one_more_chance(stack, writer):
@@ -324,7 +332,8 @@ def test_a_clean_refusal_is_tried_again_and_reaches_once(stack, fault):
 
 
 @pytest.mark.parametrize(
-    "fault", [{"status": 500}, {"drop": "after_read", "accepts": True}, {"status": 200, "body": "<html>", "accepts": True}]
+    "fault",
+    [{"status": 500}, {"drop": "after_read", "accepts": True}, {"status": 200, "body": "<html>", "accepts": True}],
 )
 def test_an_unknown_outcome_counts_as_delivered_and_is_never_repeated(stack, fault):
     """UNKNOWN: it may have reached the person."""

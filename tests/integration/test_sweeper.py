@@ -57,7 +57,10 @@ def talk(stack, user="2002", last=NOON - 60, messages=5, bot="1001"):
     """A conversation whose last message is at `last`."""
     for i in range(messages):
         at = last - (messages - 1 - i) * 60
-        stack.post("messenger", build("messenger", "text", bot=bot, user=user, at=at, id=f"{user}-{at}", text="tell me about the film"))
+        stack.post(
+            "messenger",
+            build("messenger", "text", bot=bot, user=user, at=at, id=f"{user}-{at}", text="tell me about the film"),
+        )
 
 
 def pair(stack, bot="1001"):

@@ -142,7 +142,9 @@ def test_a_signed_body_always_gets_its_200(stack, channel, name):
 
 def test_a_non_ascii_signature_is_refused_without_an_exception(stack, channel):
     """compare_digest raises on such strings: a 500, and a redelivery."""
-    answer = stack.post(channel, message(channel), signature=None, headers={"x-hub-signature-256": "sha256=é" + "0" * 63})
+    answer = stack.post(
+        channel, message(channel), signature=None, headers={"x-hub-signature-256": "sha256=é" + "0" * 63}
+    )
 
     assert 401 == answer.status
 
@@ -236,7 +238,9 @@ def test_a_lost_timer_write_is_repeated_by_the_redelivery(stack, monkeypatch):
     assert NOW - 360 + 8 * HOUR == the_pair(stack)["due_at"]
 
 
-@pytest.mark.parametrize(("ahead", "counts"), [(300, True), (301, False), (-14 * 24 * HOUR, True), (-14 * 24 * HOUR - 1, False)])
+@pytest.mark.parametrize(
+    ("ahead", "counts"), [(300, True), (301, False), (-14 * 24 * HOUR, True), (-14 * 24 * HOUR - 1, False)]
+)
 def test_a_time_too_far_off_is_kept_and_not_counted(stack, ahead, counts):
     """As the platform says it was written, never clamped: a clamped time would differ at each redelivery."""
     stack.post("messenger", message("messenger", at=NOW + ahead))
@@ -249,7 +253,8 @@ def test_a_time_too_far_off_is_kept_and_not_counted(stack, ahead, counts):
 
 
 @pytest.mark.parametrize(
-    ("text", "mark"), [("STOP", "opted_out_at"), ("I'm 13 and I love this film", "minor"), ("I want to kill myself", "hold_until")]
+    ("text", "mark"),
+    [("STOP", "opted_out_at"), ("I'm 13 and I love this film", "minor"), ("I want to kill myself", "hold_until")],
 )
 def test_a_signal_takes_effect_when_the_message_arrives(stack, channel, text, mark):
     """One write more, to the user's row; neither the phrase nor a label of it."""
@@ -333,7 +338,10 @@ def test_a_scoped_id_is_the_key_and_the_number_is_not_stored_in_it(stack):
 def account_event(field, value):
     """A WhatsApp event about the business account, not about anybody's message."""
     change = {"field": field, "value": value}
-    return {"object": "whatsapp_business_account", "entry": [{"id": WHATSAPP_BUSINESS, "time": NOW, "changes": [change]}]}
+    return {
+        "object": "whatsapp_business_account",
+        "entry": [{"id": WHATSAPP_BUSINESS, "time": NOW, "changes": [change]}],
+    }
 
 
 @pytest.mark.parametrize(
@@ -341,9 +349,7 @@ def account_event(field, value):
     [
         (account_event("account_update", {"event": "ACCOUNT_DELETED"}), "paused"),
         (
-            account_event(
-                "message_template_status_update", {"event": "PAUSED", "message_template_name": "come_back"}
-            ),
+            account_event("message_template_status_update", {"event": "PAUSED", "message_template_name": "come_back"}),
             "template_come_back",
         ),
     ],

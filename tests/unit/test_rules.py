@@ -201,7 +201,11 @@ def test_a_reaction_opens_the_window_and_does_not_count():
 
 
 WHATSAPP = replace(
-    BOT, channel="whatsapp", ai_is_incidental=True, audience_zones=("Europe/Paris",), template=Template("back", "fr", ttl=12 * HOUR)
+    BOT,
+    channel="whatsapp",
+    ai_is_incidental=True,
+    audience_zones=("Europe/Paris",),
+    template=Template("back", "fr", ttl=12 * HOUR),
 )
 WA_PAIR = replace(PAIR, user="whatsapp#abc", to="33639980001")
 YES = Person("whatsapp#abc", consent_at=T1 - 9 * DAY)
@@ -381,7 +385,9 @@ def test_heavy_use_is_a_limit_on_times_alone(times, heavy):
 
 # ── whatever the history ─────────────────────────────────────────────────────────────────────────────────────
 
-zone_names = st.sampled_from(["Europe/Paris", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Auckland"])
+zone_names = st.sampled_from(
+    ["Europe/Paris", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Auckland"]
+)
 
 
 @st.composite
@@ -445,7 +451,9 @@ def test_whatever_the_history_a_send_keeps_every_rule(history):
         assert person.hold_until is None or person.hold_until <= now
         assert person.last_follow_up_at is None or now - person.last_follow_up_at >= 14 * DAY
         assert times[0] > bot.enabled_at
-        local = datetime.fromtimestamp(now, ZoneInfo(person.zone or ("Europe/Paris" if pair.user[0] == "w" else bot.zone)))
+        local = datetime.fromtimestamp(
+            now, ZoneInfo(person.zone or ("Europe/Paris" if pair.user[0] == "w" else bot.zone))
+        )
         assert "10:00" <= local.strftime("%H:%M") < "19:30"
         assert local.isoweekday() not in bot.quiet_days
 

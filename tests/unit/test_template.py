@@ -51,19 +51,25 @@ def values(function: str) -> dict[str, str]:
 
 def configuration(function: str) -> Any:
     """What reads the environment of that function."""
-    readers = {"Sweeper": config.sweeper, "Sender": config.sender, "Eraser": config.eraser}
+    readers = {
+        "Sweeper": config.sweeper,
+        "Sender": config.sender,
+        "Eraser": config.eraser,
+        "Refresher": config.refresher,
+    }
     return readers.get(function, config.webhook)
 
 
 # ─── Functions ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_functions_are_one_webhook_per_channel_a_sweeper_a_sender_and_an_eraser() -> None:
+def test_the_functions_are_a_webhook_per_channel_sweeper_sender_eraser_and_refresher() -> None:
     """Nothing else runs on Lambda."""
-    assert set(FUNCTIONS) == {*WEBHOOKS, "Sweeper", "Sender", "Eraser"}
+    assert set(FUNCTIONS) == {*WEBHOOKS, "Sweeper", "Sender", "Eraser", "Refresher"}
 
 
 RULES_OF_ALL = {"MIN_INTERACTIONS", "WINDOW_DAYS", "MIN_SILENCE_HOURS", "DUE_SHARDS"}
+NOT_FOR = {"Eraser": RULES_OF_ALL, "Refresher": {*RULES_OF_ALL, "PAIRS_TABLE"}}
 
 
 class Recorder(Mapping[str, str]):
@@ -90,8 +96,8 @@ def test_each_function_is_given_exactly_the_names_its_configuration_reads(functi
     recorder = Recorder(values(function))
     configuration(function)(recorder)
     declared = {name for name in environment(function) if not name.startswith("POWERTOOLS_")}
-    # Globals reach every function, and the eraser knows no rules.
-    assert declared - (RULES_OF_ALL if function == "Eraser" else set()) == recorder.asked
+    # Globals reach every function, and these two know no rules.
+    assert declared - NOT_FOR.get(function, set()) == recorder.asked
 
 
 @pytest.mark.parametrize("function", ["Sweeper", "Sender"])
@@ -299,6 +305,11 @@ MAY = {name: webhook_may(channel) for name, channel in WEBHOOKS.items()} | {
         ("bedrock:InvokeModel", "bedrock:inference-profile/${ModelId} if UsesBedrock"),
         ("bedrock:InvokeModel", "bedrock:*::foundation-model/* if UsesBedrock by the profile"),
     },
+    "Refresher": {
+        ("dynamodb:Scan", "Bots"),
+        ("ssm:GetParameters", "ssm:parameter${SecretsPath}/bots/*"),
+        ("ssm:PutParameter", "ssm:parameter${SecretsPath}/bots/*"),
+    },
     "Eraser": {
         ("dynamodb:Query", "Pairs"),
         ("dynamodb:GetItem", "Pairs"),
@@ -327,11 +338,13 @@ def test_managed_policies_are_those_for_logs_and_for_the_queue(function: str, tr
     assert {str(arn).rpartition("/")[2] for arn in arns} == MANAGED[function]
 
 
-def test_the_schedule_may_only_start_the_sweeper(translated: dict[str, Any]) -> None:
-    """Besides one role per function there is one more, for EventBridge Scheduler."""
+def test_a_schedule_may_only_start_its_own_function(translated: dict[str, Any]) -> None:
+    """Besides one role per function there is one more per schedule, for EventBridge Scheduler."""
     roles = {name for name, resource in translated.items() if resource["Type"] == "AWS::IAM::Role"}
-    assert roles - {f"{name}Role" for name in FUNCTIONS} == {"SweeperScheduleRole"}
-    assert allowed(translated["SweeperScheduleRole"]) == {("lambda:InvokeFunction", "Sweeper")}
+    scheduled = ("Sweeper", "Refresher")
+    assert roles - {f"{name}Role" for name in FUNCTIONS} == {f"{name}ScheduleRole" for name in scheduled}
+    for name in scheduled:
+        assert allowed(translated[f"{name}ScheduleRole"]) == {("lambda:InvokeFunction", name)}
 
 
 def test_a_public_url_can_really_be_called(translated: dict[str, Any]) -> None:
@@ -409,6 +422,20 @@ def test_the_sweep_is_on_schedule_in_good_grammar() -> None:
         "Fn::If": ["SweepsEveryMinute", "rate(1 minute)", {"Fn::Sub": "rate(${SweepMinutes} minutes)"}]
     }
     assert schedule["Properties"]["Input"] == "{}"
+
+
+def test_tokens_are_looked_at_daily_and_two_alarms_ring_long_before_one_ends() -> None:
+    """Instagram Login's tokens live for 60 days; a failure is seen within three of them, an end two weeks ahead."""
+    schedule = FUNCTIONS["Refresher"]["Events"]["Schedule"]
+    assert (schedule["Type"], schedule["Properties"]["ScheduleExpression"]) == ("ScheduleV2", "rate(1 day)")
+    soon, failing = (RESOURCES[name]["Properties"] for name in ("TokenEndsSoon", "TokenRefreshFailures"))
+    assert (soon["MetricName"], soon["ComparisonOperator"], soon["Threshold"]) == ("TokenDaysLeft", "LessThanThreshold", 14)
+    assert (failing["MetricName"], failing["EvaluationPeriods"], failing["DatapointsToAlarm"]) == ("Errors", 3, 3)
+    for alarm in (soon, failing):
+        assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Refresher"}}]
+        assert alarm["Period"] == 86_400
+        # AWS: periods of an hour and more may look back for seven days at most.
+        assert alarm["EvaluationPeriods"] * alarm["Period"] <= 7 * 86_400
 
 
 def test_a_sweep_ends_before_the_next_begins() -> None:

@@ -24,4 +24,7 @@ class WebhookAlarm:
             answer = self.client.describe_alarms(AlarmNames=[self.name])
         except (ClientError, BotoCoreError) as error:
             raise TemporaryFailure(f"CloudWatch DescribeAlarms: {type(error).__name__}") from None
-        return any(alarm["StateValue"] == "ALARM" for alarm in answer.get("MetricAlarms", ()))
+        alarms = answer.get("MetricAlarms", ())
+        if not alarms:
+            raise TemporaryFailure("the alarm over the webhooks does not exist: deploy the template again")
+        return any(alarm["StateValue"] == "ALARM" for alarm in alarms)

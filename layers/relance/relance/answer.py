@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from relance.bot import Bot
-from relance.channels.graph import GraphClient, Outbound, request_body
+from relance.channels.graph import GraphClient, Outbound, login_of, request_body
 from relance.errors import TemporaryFailure
 from relance.guard.language import language_of_turns
 from relance.interaction import (
@@ -72,7 +72,13 @@ _TEXTS: dict[str, dict[str, str]] = {
         "forget": "Ihr Gespräch mit {name} wird jetzt gelöscht. {name} schreibt Ihnen nicht von sich aus.",
     },
 }
-_OF = {"en": " of {operator}", "fr": " de {operator}", "es": " de {operator}", "pt": " de {operator}", "de": " von {operator}"}
+_OF = {
+    "en": " of {operator}",
+    "fr": " de {operator}",
+    "es": " de {operator}",
+    "pt": " de {operator}",
+    "de": " von {operator}",
+}
 _AT = {
     "en": " at {operator}",
     "fr": " chez {operator}",
@@ -150,7 +156,7 @@ class Answerer:
             kind="answer",
             text=text(ask.about, bot=bot, pair=pair, language=language),
             follow_up_id="",
-            login="instagram" if bot.channel == "instagram" and not token.startswith("EAA") else "facebook",
+            login=login_of(bot, token),
             language=language,
         )
         try:

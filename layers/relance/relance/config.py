@@ -94,6 +94,15 @@ class SenderConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RefresherConfig:
+    """What the refresher of tokens needs."""
+
+    bots_table: str
+    secrets_path: str
+    instagram_graph_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class EraserConfig:
     """What the eraser needs."""
 
@@ -175,6 +184,16 @@ def sender(values: Mapping[str, str] = os.environ) -> SenderConfig:
         model_id=model_id,
         due_shards=env.whole("DUE_SHARDS"),
         rules=_rules(env),
+    )
+
+
+def refresher(values: Mapping[str, str] = os.environ) -> RefresherConfig:
+    """Configuration of the refresher. Raises ConfigurationError naming what is missing."""
+    env = _Environment(values)
+    return RefresherConfig(
+        bots_table=env.text("BOTS_TABLE"),
+        secrets_path=env.text("SECRETS_PATH").rstrip("/"),
+        instagram_graph_url=env.text("INSTAGRAM_GRAPH_URL"),
     )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from relance.errors import TemporaryFailure
 from relance.erasures import Erasure, Forget, Wish
+from relance.errors import TemporaryFailure
 from relance.interaction import MINUTE
 from relance.pair import EVERY_BOT
 from relance.store.people import PeopleStore

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from relance.errors import RelanceError
+from relance.errors import RelanceError, TemporaryFailure
 
 if TYPE_CHECKING:
     # Only for the annotations: the webhook loads neither sweep nor send.
     from relance.outbox import Ask
+    from relance.refresh import RefreshReport
     from relance.send import Result
     from relance.store.pairs import Due
     from relance.sweep import SweepReport
@@ -84,6 +85,10 @@ def swept(report: SweepReport) -> dict[str, Any]:
     count("FollowUpsEnqueued", report.enqueued)
     count("EventsLost", report.lost_events)
     count_by("Verdict", "reason", report.verdicts)
+    count("QueueRefused", report.refused_by_queue)
+    if report.refused_by_queue and not report.enqueued:
+        # Their leases end and they ring again; but somebody must see that nothing goes out.
+        raise TemporaryFailure(f"the queue took none of {report.refused_by_queue} pairs")
     if report.held or report.unfinished:
         logger.warning("sweep", extra={"held": report.held, "unfinished": report.unfinished})
         count("SweepHeld" if report.held else "SweepUnfinished")
@@ -93,6 +98,23 @@ def swept(report: SweepReport) -> dict[str, Any]:
         "verdicts": dict(report.verdicts),
         "held": report.held,
         "unfinished": report.unfinished,
+    }
+
+
+def refreshed(report: RefreshReport, function_name: str) -> dict[str, Any]:
+    """One line for each token that ends by itself, and the days left of the one that ends first."""
+    for each in report.checked:
+        left = {} if each.days_left is None else {"days_left": each.days_left}
+        logger.info("token", extra={"bot": each.bot, "became": each.became.value, "why": each.why, **left})
+    if report.days_left is not None:
+        # The function's name keeps two deployments of one account apart: the alarm is on this very function.
+        with single_metric(
+            name="TokenDaysLeft", unit=MetricUnit.Count, value=report.days_left, namespace=NAMESPACE
+        ) as metric:
+            metric.add_dimension(name="FunctionName", value=function_name)
+    return {
+        "tokens": {each.bot: each.became.value for each in report.checked},
+        "days_left": report.days_left,
     }
 
 

@@ -75,7 +75,7 @@ class Pair:
     the user's next message. `planned_s1` is the entry the running timer was last planned for.
     `opened_at` is the last act that opened the platform's window without counting (a reaction, a referral).
     `attempts` counts clean refusals since the last decision. `alias` names the key that this one's owner moved to,
-    `former` the key they came from, `also` the key of their number where they have a business-scoped id as well.
+    `former` the key they came from. `changes` counts messages edited or taken back.
     `account` is the WhatsApp business account of the bot's number, `language` the one the follow-up was written in. `paused` and `paused_templates` say what the
     platform has stopped for the bot or its account; they are read from rows of their own.
     """
@@ -95,7 +95,8 @@ class Pair:
     attempts: int = 0
     alias: str = ""
     former: str = ""
-    also: str = ""
+    changes: int | None = None
+    outcome_at: int | None = None
     account: str = ""
     language: str = ""
     paused: str = ""

@@ -107,7 +107,9 @@ def _measure(report: Report) -> None:
 
 
 # Receipts are most of the traffic and say nothing new: no metric line for them.
-_MEASURED = frozenset({"opt_out", "opt_in", "human_owns", "echo_human", "erase", "rekey", "bot_paused", "status_failed"})
+_MEASURED = frozenset(
+    {"opt_out", "opt_in", "human_owns", "echo_human", "erase", "rekey", "bot_paused", "status_failed"}
+)
 
 
 def _answer(status: int, body: str) -> Response:

@@ -50,8 +50,8 @@ class RefreshReport:
 
     @property
     def failed(self) -> list[str]:
-        """The bots whose token should have been renewed and was not."""
-        return [each.bot for each in self.checked if each.became in (Became.FAILED, Became.MISSING)]
+        """The bots whose token should have been renewed and was not. (Of a missing one the sender complains.)"""
+        return [each.bot for each in self.checked if each.became is Became.FAILED]
 
 
 def refresh(

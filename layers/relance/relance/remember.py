@@ -14,6 +14,7 @@ from relance.interaction import (
     PAYLOAD_PERSON,
     PAYLOAD_STOP,
     PAYLOAD_WHY,
+    PAYLOAD_YES,
     Effect,
     Event,
     Side,
@@ -26,6 +27,8 @@ from relance.store.pairs import PairStore
 from relance.store.tables import RequestRefused
 
 HUMAN_OWNS_FOR = 14 * DAY
+# A POST gives up after so many failed events: the table is down, and Meta waits five seconds.
+MOST_FAILURES = 2
 # "Not now": no follow-up from any bot for 90 days.
 NOT_NOW_FOR = 90 * DAY
 
@@ -74,13 +77,20 @@ def remember(
     """
     report = Report()
     desk = _Desk(pairs, interactions, pepper, memory, now, outbox, erasures, in_front, report)
+    failures: list[Exception] = []
     for event in events:
         try:
             desk.take(event)
         except RequestRefused:
             report.refused += 1
+        except Exception as error:  # one event must not keep the STOP behind it from being written
+            failures.append(error)
+            if len(failures) == MOST_FAILURES:
+                break
     for ask in dict.fromkeys(report.asked):
         outbox.ask(ask)
+    if failures:
+        raise failures[0]
     return report
 
 
@@ -132,7 +142,8 @@ class _Desk:
             at=event.at,
             message_id=event.message_id,
             to=event.user.id,
-            expires_at=event.at + self.memory.text_ttl,
+            # The register must outlive the window whatever the texts' own time is.
+            expires_at=event.at + max(self.memory.text_ttl, self.memory.window + DAY),
             also=who.number_user,
             account=event.account,
         )
@@ -216,7 +227,9 @@ class _Desk:
         self._open_window(event, who)
 
     def _opt_in(self, event: Event, who: Identity) -> None:
-        self.pairs.opt_in(who.user, self._when(event))
+        """Only relance's own question, answered, is a yes (rule 10): a platform's "resume" of marketing is not."""
+        if event.payload == PAYLOAD_YES:
+            self.pairs.opt_in(who.user, self._when(event))
         self._open_window(event, who)
 
     def _open_window(self, event: Event, who: Identity) -> None:
@@ -241,6 +254,7 @@ class _Desk:
 
     def _wish(self, event: Event, who: Identity) -> None:
         self.interactions.wish(who.user, event.bot, event, expires_at=self.now + self.memory.text_ttl)
+        self.pairs.change(who.user, event.bot)
         self.erasures.wish(who.user, event.bot)
 
     def _rekey(self, event: Event, who: Identity) -> None:
@@ -249,7 +263,8 @@ class _Desk:
             return
         new = identify(event.channel, event.new_address, self.pepper)
         for old in self._keys(who):
-            self.pairs.move(old, new.user, to=event.new_address.id)
+            for pair in self.pairs.move(old, new.user, to=event.new_address.id, at=self._when(event)):
+                self._start_timer(pair)
 
     def _settle(self, event: Event, who: Identity) -> None:
         """Only receipts of relance's own message are of interest: all others cost no request."""

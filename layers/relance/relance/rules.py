@@ -204,9 +204,7 @@ def _earned_again(pair: Pair, rules: Rules) -> bool:
     return min(pair.times) > pair.used_at
 
 
-def verdict(
-    pair: Pair, person: Person, bot: Bot | None, deployment: Deployment, now: int, *, rules: Rules
-) -> Verdict:
+def verdict(pair: Pair, person: Person, bot: Bot | None, deployment: Deployment, now: int, *, rules: Rules) -> Verdict:
     """What the rules say of a pair now. Decided without any text; the guards come after."""
     refusal = _refusal(pair, person, bot, deployment, now, rules)
     if refusal is not None or bot is None:
@@ -220,7 +218,7 @@ def verdict(
         least, preferred = silences(bot, rules)
         moved = planned.at != pair.times[0] + preferred
         return Wait(planned.at, Reason.QUIET_HOURS if moved else Reason.TOO_SOON)
-    route = _route_now(pair, person, bot, now, rules)
+    route = route_now(pair, person, bot, now, rules)
     if route is not None:
         return Drop(Reason.SHADOW) if bot.mode in ("shadow", "review") else Send(route)
     later = plan(pair, person, bot, rules, not_before=now)
@@ -229,7 +227,7 @@ def verdict(
     return Wait(max(later.at, now + 1), Reason.QUIET_HOURS)
 
 
-def _route_now(pair: Pair, person: Person, bot: Bot, now: int, rules: Rules) -> str | None:
+def route_now(pair: Pair, person: Person, bot: Bot, now: int, rules: Rules) -> str | None:
     """The first route that is open at this very instant, inside everybody's allowed hours."""
     hours = allowed_hours(bot, rules)
     where = possible_zones(pair, person, bot)

@@ -30,19 +30,28 @@ class Secrets:
         for start in range(0, len(stale), _NAMES_PER_CALL):
             chunk = stale[start : start + _NAMES_PER_CALL]
             try:
-                answer = self.client.get_parameters(Names=chunk, WithDecryption=True)
-            except ClientError as error:
-                code = error.response.get("Error", {}).get("Code", "Unknown")
-                if code.startswith("AccessDenied"):
-                    raise ConfigurationError(f"no permission to read the secrets under {chunk[0]}") from None
-                raise TemporaryFailure(f"SSM GetParameters: {code}") from None
-            except BotoCoreError as error:
-                raise TemporaryFailure(f"SSM GetParameters: {type(error).__name__}") from None
+                found = self._fetch(chunk)
+            except TemporaryFailure:
+                if all(name in self._values for name in chunk):
+                    continue  # an old secret is better than none: a rotation waits until SSM answers again
+                raise
             for name in chunk:
                 self._values.pop(name, None)
                 self._read_at[name] = now
-            self._values.update({p["Name"]: p["Value"] for p in answer["Parameters"]})
+            self._values.update(found)
         return {name: self._values[name] for name in names if name in self._values}
+
+    def _fetch(self, names: Sequence[str]) -> dict[str, str]:
+        try:
+            answer = self.client.get_parameters(Names=names, WithDecryption=True)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "Unknown")
+            if code.startswith("AccessDenied"):
+                raise ConfigurationError(f"no permission to read the secrets under {names[0]}") from None
+            raise TemporaryFailure(f"SSM GetParameters: {code}") from None
+        except BotoCoreError as error:
+            raise TemporaryFailure(f"SSM GetParameters: {type(error).__name__}") from None
+        return {p["Name"]: p["Value"] for p in answer["Parameters"]}
 
     def forget(self) -> None:
         """Read everything anew at the next use."""

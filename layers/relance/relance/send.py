@@ -2,23 +2,23 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from relance import disclosure, rules, zones
 from relance.answer import buttons
 from relance.bot import Bot
-from relance.channels.graph import GraphClient, Outbound, flattened, request_body
-from relance.errors import TemporaryFailure
+from relance.channels.graph import GraphClient, Outbound, flattened, login_of, request_body
+from relance.errors import ConfigurationError, TemporaryFailure
 from relance.events import Bus, Happened
 from relance.guard import conversation
 from relance.guard import draft as draft_guard
 from relance.interaction import DAY, Side, Turn
 from relance.outcome import Outcome, OutcomeClass
 from relance.pair import Pair, Person
+from relance.parameters import Rules
 from relance.persona import Brief, Draft, Nothing
 from relance.reason import Reason
-from relance.parameters import Deployment, Rules
 from relance.rules import TEMPLATE, Drop, Send, Wait
 from relance.secrets import Secrets, bot_credentials
 from relance.store.bots import BotStore
@@ -28,8 +28,15 @@ from relance.writers import Writer
 
 # The writer gets the guard's reason and one more chance; then silence.
 ATTEMPTS = 2
-# Writing and delivering must fit in what is left of the function's time: two model calls and one Graph call.
-NEEDED_MS = 25_000
+# Writing and delivering must fit in what is left of the function's time: two model calls, then the delivery.
+NEEDED_MS = 35_000
+# Reserve (two tries of a transaction), deliver (3 s to connect, 8 s to read), record.
+DELIVERY_MS = 15_000
+# A reservation whose sender has not recorded anything for so long: it has died.
+DIED_AFTER = 120
+# Clean refusals of one silence before it is given up, and the longest wait between two of them (seconds).
+MOST_TRIES = 8
+LONGEST_WAIT = 7_200
 MEMORY_DAYS = 30
 
 
@@ -52,6 +59,31 @@ class Result:
 
     sent: Sent
     reason: str = ""
+
+
+@dataclass(slots=True)
+class _Case:
+    """One pair on its way through the sender. `now` is the invocation's; `present` adds what has passed since."""
+
+    pair: Pair
+    person: Person
+    bot: Bot
+    route: str
+    now: int
+    remaining_ms: Callable[[], int]
+    _at_first: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._at_first = self.remaining_ms()
+
+    @property
+    def present(self) -> int:
+        return self.now + (self._at_first - self.remaining_ms()) // 1000
+
+    def needs(self, milliseconds: int) -> None:
+        """Raises TemporaryFailure when the invocation ends too soon: nothing is begun that cannot be finished."""
+        if self.remaining_ms() < milliseconds:
+            raise TemporaryFailure("too little time is left of this invocation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +109,7 @@ class Sender:
         found, persons = self.pairs.read([due], consistent=True)
         pair, person = found.get(due), persons[due.user]
         if pair is None or pair.due_at is None:
-            return Result(Sent.NOTHING_TO_DO)  # erased, or answered already: a second copy of the queue's message
+            return self._nothing_to_do(pair, now)
         bots, deployment = self.bots.read([due.bot], consistent=True)
         bot = bots.get(due.bot)
         said = rules.verdict(pair, person, bot, deployment, now, rules=self.rules)
@@ -88,15 +120,32 @@ class Sender:
             case Drop(reason):
                 return self._drop(pair, reason, now)
             case Send(route) if bot is not None:
-                if remaining_ms() < NEEDED_MS:
-                    raise TemporaryFailure("too little time is left of this invocation")
-                return self._write(pair, person, bot, route, deployment, now)
+                return self._write(_Case(pair, person, bot, route, now, remaining_ms))
         return self._drop(pair, Reason.UNKNOWN_BOT, now)
+
+    def _nothing_to_do(self, pair: Pair | None, now: int) -> Result:
+        """Erased, or answered already: a second copy of the queue's message. Or a sender that died on the way."""
+        if pair is not None and pair.outcome == "reserved" and now - (pair.outcome_at or now) > DIED_AFTER:
+            # Whether it had delivered, nobody knows: it counts as delivered, and the ledger says so.
+            self.pairs.record(
+                pair, follow_up_id=pair.follow_up_id, outcome="unknown", code=None, message_id="", now=now
+            )
+            self.bus.tell([Happened("FollowUpUnknown", pair.bot, pair.user, now, reason=Reason.UNKNOWN_OUTCOME.value)])
+            return Result(Sent.UNKNOWN, Reason.UNKNOWN_OUTCOME.value)
+        return Result(Sent.NOTHING_TO_DO)
 
     # ── the conversation, read only now ─────────────────────────────────────────────────────────────────────
 
-    def _write(self, pair: Pair, person: Person, bot: Bot, route: str, deployment: Deployment, now: int) -> Result:
-        if self._is_heavy_use(pair, person, bot, now):
+    def _write(self, case: _Case) -> Result:
+        pair, bot, now = case.pair, case.bot, case.now
+        case.needs(NEEDED_MS)
+        try:
+            credentials = bot_credentials(self.secrets, self.secrets_path, bot)
+        except ConfigurationError as missing:
+            # Found out before a model is paid; without a pause every lease would end here again.
+            self._pause(bot, str(missing), now)
+            return self._drop(pair, Reason.PAUSED, now)
+        if self._is_heavy_use(pair, case.person, bot, now):
             return self._drop(pair, Reason.HEAVY_USE, now)
         turns = self._turns(pair, now)
         judged = conversation.judge(turns, bot.languages, now)
@@ -107,9 +156,12 @@ class Sender:
             return self._drop(pair, draft, now)
         try:
             text = disclosure.compose(draft.message, bot=bot, language=judged.language)
+            message = self._message(case, text, judged.language, credentials[0])
+            request_body(message)
         except ValueError:
+            # Found out before the reservation: a message that can never be sent must not spend it.
             return self._drop(pair, Reason.DRAFT_REFUSED, now)
-        return self._deliver(pair, person, bot, route, text, judged.language, now)
+        return self._deliver(case, message, credentials)
 
     def _is_heavy_use(self, pair: Pair, person: Person, bot: Bot, now: int) -> bool:
         """From keys alone: no text is read to find out that somebody should be left alone."""
@@ -148,49 +200,82 @@ class Sender:
 
     # ── reserve → deliver → record ──────────────────────────────────────────────────────────────────────────
 
-    def _deliver(
-        self, pair: Pair, person: Person, bot: Bot, route: str, text: str, language: str, now: int
-    ) -> Result:
-        token, app_secret = bot_credentials(self.secrets, self.secrets_path, bot)
-        follow_up_id = self.new_id()
-        message = Outbound(
+    def _message(self, case: _Case, text: str, language: str, token: str) -> Outbound:
+        bot, by_template = case.bot, case.route == TEMPLATE
+        return Outbound(
             channel=bot.channel,
             bot_id=bot.id,
-            to=pair.to,
-            kind=route,
+            to=case.pair.to,
+            kind=case.route,
             text=text,
-            follow_up_id=follow_up_id,
-            login="instagram" if bot.channel == "instagram" and not token.startswith("EAA") else "facebook",
-            template=bot.template if route == TEMPLATE else None,
+            follow_up_id=self.new_id(),
+            login=login_of(bot, token),
+            template=bot.template if by_template else None,
             language=language,
-            parameters=(flattened(text),) if route == TEMPLATE else (),
+            parameters=(flattened(text),) if by_template else (),
             # A template has the buttons it was approved with.
-            quick_replies=() if route == TEMPLATE else buttons(bot, language, again=self.rules.follow_ups != "once"),
+            quick_replies=() if by_template else buttons(bot, language, again=self.rules.follow_ups != "once"),
         )
-        try:
-            request_body(message)
-        except ValueError:
-            # Found out before the reservation: a message that can never be sent must not spend it.
-            return self._drop(pair, Reason.DRAFT_REFUSED, now)
+
+    def _deliver(self, case: _Case, message: Outbound, credentials: tuple[str, str]) -> Result:
+        pair, now = case.pair, case.now
+        case.needs(DELIVERY_MS)
+        if rules.route_now(pair, case.person, case.bot, case.present + DELIVERY_MS // 1000, self.rules) != case.route:
+            # Writing took so long that the hour or the window is over: the next ring judges anew.
+            return Result(Sent.OVERTAKEN, "time")
         refused = self.pairs.reserve(
             pair,
-            person,
-            bot_unchanged=self.bots.unchanged(bot),
-            follow_up_id=follow_up_id,
-            route=route,
-            language=language,
+            case.person,
+            bot_unchanged=self.bots.unchanged(case.bot),
+            follow_up_id=message.follow_up_id,
+            route=case.route,
+            language=message.language,
             now=now,
             cooldown=self.rules.cooldown,
         )
         if refused:
             # Something changed since it was judged. The timer still runs and the next ring judges anew.
             return Result(Sent.OVERTAKEN, refused[0])
-        outcome = self.graph.deliver(message, token=token, app_secret=app_secret, now=now)
-        return self._record(pair, person, bot, message, outcome, now)
+        outcome = self.graph.deliver(message, token=credentials[0], app_secret=credentials[1], now=now)
+        if not outcome.counts_as_used and not _tried_enough(pair, outcome):
+            return self._release(case, message, outcome, credentials)
+        return self._record(case, message, outcome)
 
-    def _record(
-        self, pair: Pair, person: Person, bot: Bot, message: Outbound, outcome: Outcome, now: int
-    ) -> Result:
+    def _release(self, case: _Case, message: Outbound, outcome: Outcome, credentials: tuple[str, str]) -> Result:
+        """Nobody was reached: the reservation is given back, and the timer rings again after a while."""
+        pair, bot, now = case.pair, case.bot, case.now
+        if outcome.kind is OutcomeClass.STOP and not self._has_rotated(bot, credentials):
+            if outcome.stops == "template" and bot.template is not None:
+                self.pairs.pause_account(bot.channel, bot.id, outcome.detail, template=bot.template.name)
+            else:
+                self._pause(bot, f"{outcome.code or ''} {outcome.detail}".strip(), now, outcome.code)
+        # Twice as long after each refusal: an hour of the platform's trouble must not use up all tries.
+        wait = max(outcome.retry_after or 0, self.rules.sweep) * 2 ** min(pair.attempts, 5)
+        self.pairs.release(
+            pair,
+            case.person,
+            follow_up_id=message.follow_up_id,
+            due_at=now + min(wait, LONGEST_WAIT),
+            reason=outcome.detail,
+            now=now,
+            expires_at=now + self.rules.text_ttl,
+        )
+        return Result(Sent.RELEASED, str(outcome.code or outcome.kind.value))
+
+    def _has_rotated(self, bot: Bot, credentials: tuple[str, str]) -> bool:
+        """The refused token came from the cache and has been replaced since: no reason to stop the bot."""
+        self.secrets.forget()
+        try:
+            return bot_credentials(self.secrets, self.secrets_path, bot) != credentials
+        except (ConfigurationError, TemporaryFailure):
+            return False
+
+    def _pause(self, bot: Bot, why: str, now: int, code: int | None = None) -> None:
+        self.bots.pause(bot.id, why)
+        self.bus.tell([Happened("BotPaused", bot.id, at=now, reason=why, code=code)])
+
+    def _record(self, case: _Case, message: Outbound, outcome: Outcome) -> Result:
+        pair, now = case.pair, case.now
         happened = Happened(
             "FollowUpSent",
             pair.bot,
@@ -200,24 +285,10 @@ class Sender:
             follow_up_id=message.follow_up_id,
             code=outcome.code,
         )
-        if not outcome.counts_as_used and not self._tried_enough(pair, outcome):
-            if outcome.kind is OutcomeClass.STOP:
-                self.bots.pause(bot.id, f"{outcome.code or ''} {outcome.detail}".strip())
-                self.bus.tell([Happened("BotPaused", bot.id, at=now, reason=outcome.detail, code=outcome.code)])
-            self.pairs.release(
-                pair,
-                person,
-                follow_up_id=message.follow_up_id,
-                due_at=now + max(outcome.retry_after or 0, self.rules.sweep),
-                reason=outcome.detail,
-                now=now,
-            )
-            return Result(Sent.RELEASED, str(outcome.code or outcome.kind.value))
-        word = _LEDGER[outcome.kind]
         self.pairs.record(
             pair,
             follow_up_id=message.follow_up_id,
-            outcome=word,
+            outcome=_LEDGER.get(outcome.kind, "refused"),
             code=outcome.code,
             message_id=outcome.message_id,
             now=now,
@@ -238,15 +309,10 @@ class Sender:
             self.bus.tell([happened])
             return Result(Sent.ACCEPTED)
         if outcome.kind is OutcomeClass.UNKNOWN:
-            self.bus.tell([_renamed(happened, "FollowUpUnknown", Reason.UNKNOWN_OUTCOME)])
+            self.bus.tell([replace(happened, name="FollowUpUnknown", reason=Reason.UNKNOWN_OUTCOME.value)])
             return Result(Sent.UNKNOWN, Reason.UNKNOWN_OUTCOME.value)
-        self.bus.tell([_renamed(happened, "FollowUpRefused", Reason.REFUSED_BY_PLATFORM)])
+        self.bus.tell([replace(happened, name="FollowUpRefused", reason=Reason.REFUSED_BY_PLATFORM.value)])
         return Result(Sent.REFUSED, Reason.REFUSED_BY_PLATFORM.value)
-
-    @staticmethod
-    def _tried_enough(pair: Pair, outcome: Outcome) -> bool:
-        """Some refusals deserve one more try and no third (platforms.md 9.2)."""
-        return outcome.tries is not None and pair.attempts + 1 >= outcome.tries
 
     def _drop(self, pair: Pair, reason: Reason, now: int) -> Result:
         if not self.pairs.drop(pair, reason, now):
@@ -255,31 +321,13 @@ class Sender:
         return Result(Sent.DROPPED, reason.value)
 
 
-_LEDGER = {
-    OutcomeClass.ACCEPTED: "accepted",
-    OutcomeClass.UNKNOWN: "unknown",
-    OutcomeClass.LATER: "refused",
-    OutcomeClass.NEVER: "refused",
-    OutcomeClass.OPT_OUT: "refused",
-    OutcomeClass.RETRY: "refused",
-    OutcomeClass.STOP: "refused",
-}
+_LEDGER = {OutcomeClass.ACCEPTED: "accepted", OutcomeClass.UNKNOWN: "unknown"}
 
 
-def _renamed(happened: Happened, name: str, reason: Reason) -> Happened:
-    return Happened(
-        name,
-        happened.bot,
-        happened.user,
-        happened.at,
-        happened.route,
-        reason.value,
-        happened.follow_up_id,
-        happened.code,
-    )
+def _tried_enough(pair: Pair, outcome: Outcome) -> bool:
+    """Some refusals deserve one more try and no third (platforms.md 9.2); no refusal deserves endless ones."""
+    return outcome.kind is OutcomeClass.RETRY and pair.attempts + 1 >= (outcome.tries or MOST_TRIES)
 
 
 def _said_by_bot(turns: list[Turn]) -> list[str]:
     return [turn.text for turn in turns if turn.side is not Side.USER and turn.text][-10:]
-
-

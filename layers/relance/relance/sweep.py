@@ -24,6 +24,7 @@ class SweepReport:
 
     rang: int = 0
     enqueued: int = 0
+    refused_by_queue: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     held: str = ""
     unfinished: bool = False
@@ -69,7 +70,10 @@ def sweep(
             report.rang += len(page)
             leased = round_.judge(page)
             for start in range(0, len(leased), BATCH):
-                report.enqueued += outbox.put(leased[start : start + BATCH])
+                chunk = leased[start : start + BATCH]
+                taken = outbox.put(chunk)
+                report.enqueued += taken
+                report.refused_by_queue += len(chunk) - taken
         if report.unfinished:
             break
     report.lost_events = bus.tell(round_.happened)

@@ -133,6 +133,25 @@ def _writer(settings: config.SenderConfig, database: Database) -> Any:
     return EmbeddedWriter()
 
 
+def refresher() -> Callable[..., Any]:
+    """The refresh of tokens with all but its time."""
+    from relance.channels.login import InstagramLogin
+    from relance.refresh import refresh
+    from relance.store.bots import BotStore
+    from relance.tokens import Tokens
+
+    settings = config.refresher()
+    database = _database(2, 3)
+    bots = BotStore(database, settings.bots_table)
+    tokens = Tokens(database.client("ssm"))
+    login = InstagramLogin(settings.instagram_graph_url)
+
+    def run(*, now: int) -> Any:
+        return refresh(bots.all(), tokens=tokens, login=login, secrets_path=settings.secrets_path, now=now)
+
+    return run
+
+
 def eraser() -> Callable[..., Any]:
     """The erasure with all but what to erase and its time."""
     from relance.erase import erase

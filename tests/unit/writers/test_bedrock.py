@@ -67,7 +67,8 @@ def test_a_complete_answer_is_a_draft(stub):
 
 
 @pytest.mark.parametrize(
-    "stop", ["max_tokens", "guardrail_intervened", "content_filtered", "tool_use", "stop_sequence", "malformed_model_output"]
+    "stop",
+    ["max_tokens", "guardrail_intervened", "content_filtered", "tool_use", "stop_sequence", "malformed_model_output"],
 )
 def test_whatever_did_not_end_of_its_own_accord_is_never_sent(stub, stop):
     """On an intervention the text is the canned refusal."""
@@ -97,7 +98,9 @@ def test_an_answer_that_is_not_what_was_asked_for_is_silence(stub, text):
     assert isinstance(write(stub), Nothing)
 
 
-@pytest.mark.parametrize("code", ["ThrottlingException", "ServiceUnavailableException", "ModelTimeoutException", "ModelNotReadyException"])
+@pytest.mark.parametrize(
+    "code", ["ThrottlingException", "ServiceUnavailableException", "ModelTimeoutException", "ModelNotReadyException"]
+)
 def test_a_busy_model_is_asked_again_later(stub, code):
     """Nothing has been spent: the queue brings the pair again."""
     stub.add_client_error("converse", code)

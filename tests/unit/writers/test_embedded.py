@@ -101,7 +101,9 @@ def write(*said, **options):
 
 def briefs(language):
     """Some two hundred conversations in one language, informal and formal in turn."""
-    for number, (opening, topic, last) in enumerate(product(OPENINGS[language], TOPICS[language], LAST_WORDS[language])):
+    for number, (opening, topic, last) in enumerate(
+        product(OPENINGS[language], TOPICS[language], LAST_WORDS[language])
+    ):
         said = [opening.format(topic)] + [last] * bool(last)
         persona = Persona(address=ADDRESSES[number % 2])
         yield brief(*said, language=language, persona=persona, seed=f"s{number}", answer=ANSWER[language])
@@ -112,9 +114,7 @@ def drafts(language):
     writer = EmbeddedWriter()
     for one in briefs(language):
         first = writer.write(one)
-        again = Brief(
-            one.bot_name, one.operator, one.persona, language, one.turns, feedback="fresh", seed=one.seed
-        )
+        again = Brief(one.bot_name, one.operator, one.persona, language, one.turns, feedback="fresh", seed=one.seed)
         if isinstance(first, Draft):
             yield one, first, writer.write(again)
 
@@ -139,10 +139,8 @@ def test_every_message_is_one_plain_sound_paragraph_in_the_right_language(langua
             text = draft.message
             assert 20 <= len(text) <= 320
             assert text.count("?") <= 1
-            assert not re.search(r"[{}\n]|  |,,|\.\.|[?!]”?\.[^»]|\( | \.", text.replace("setup.cfg", "")) or language in (
-                "es",
-                "pt",
-            ), text
+            assert not re.search(r"[{}()\n]|  |,,|\.\.| [.,]|\?[”“]\.", text) or language in ("es", "pt"), text
+            assert not re.search(r"[{}()\n]|  |,,|\.\.| [.,]|\?\.", text), text
             assert text[0].isupper() or text[0] in "¿“„«", text
             assert text[-1] in ".?", text
             assert language_of(text, LANGUAGES) == language, text
@@ -249,7 +247,7 @@ def test_a_quoted_question_keeps_its_mark_and_is_the_only_question():
 @pytest.mark.parametrize(
     "language,said,quote",
     [
-        ("en", ["I want to learn how to prune roses"], "roses"),
+        ("en", ["I want to learn how to prune roses"], "how to prune roses"),
         ("en", ["tell me how long it keeps sometime"], "how long it keeps"),
         ("en", ["could you send me a short list of chess books?"], "chess books"),
         ("en", ["moon phases?"], "moon phases"),
@@ -340,7 +338,7 @@ def test_a_language_without_sentences_is_silence():
     assert isinstance(write("raccontami delle maree", language="it"), Nothing)
 
 
-@pytest.mark.parametrize("never", [("prices",), ("enrolment and fees", "ticket prices and sales"), ("Price",)])
+@pytest.mark.parametrize("never", [("prices",), ("marks and prices",), ("Price",)])
 def test_what_the_persona_never_talks_about_is_never_taken_up(never):
     """Each part of an item counts, singular or plural, anywhere in the sentence of the thread."""
     result = write("what is the price of a telescope?", persona=Persona(never=never))
@@ -422,10 +420,7 @@ def test_the_choice_does_not_depend_on_the_process():
     assert write("tell me about the lighthouse", seed="1760000000#abc").topic_quote == "the lighthouse"
     frames = speech("en").frames["informal"]
     chosen = write("tell me about the lighthouse", seed="1760000000#abc").message.replace("the lighthouse", "{topic}")
-    assert chosen == frames[PINNED]
-
-
-PINNED = 0
+    assert chosen == frames[5]
 
 
 def test_a_sentence_that_the_bot_has_used_with_this_person_is_not_used_again():
@@ -437,7 +432,9 @@ def test_a_sentence_that_the_bot_has_used_with_this_person_is_not_used_again():
     assert second.topic_quote == "the tides"
 
 
-@pytest.mark.parametrize("text", ["?" * 500, "¿" * 90, "a" * 5_000, "the " * 900, "«»“”" * 50, "\x00\ud800 the moon", "d' l' qu'"])
+@pytest.mark.parametrize(
+    "text", ["?" * 500, "¿" * 90, "a" * 5_000, "the " * 900, "«»“”" * 50, "\x00\ud800 the moon", "d' l' qu'"]
+)
 def test_no_text_makes_it_raise(text):
     """Anything may arrive in a chat."""
     for language in LANGUAGES:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
-from relance.bot import Template
+from relance.bot import Bot, Template
 from relance.outcome import Outcome, classify, may_have_arrived, never_left, token_unusable
 
 # Keyed by the login that issued the token: an Instagram account connected through Instagram's own login
@@ -135,6 +135,11 @@ class _Departure:
     def __iter__(self) -> Iterator[bytes]:
         self.left = True
         yield self._body
+
+
+def login_of(bot: Bot, token: str) -> str:
+    """Which login issued a bot's token: Facebook's tokens begin with EAA, those of Instagram's own login do not."""
+    return "instagram" if bot.channel == "instagram" and not token.startswith("EAA") else "facebook"
 
 
 def appsecret_proof(token: str, app_secret: str, at: int | None = None) -> str:

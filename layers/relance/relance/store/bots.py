@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-
 from relance.bot import Bot
 from relance.botrow import from_settings
 from relance.parameters import Deployment
@@ -39,6 +38,14 @@ def read_bot(item: Item) -> Bot:
     )
 
 
+def _readable(item: Item) -> Bot | None:
+    """A row that nobody can read is no bot: it must not keep the others from being judged."""
+    try:
+        return read_bot(item)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return None
+
+
 def read_deployment(item: Item | None) -> Deployment:
     """The deployment's row; none yet means that nothing has happened yet."""
     if item is None:
@@ -66,7 +73,22 @@ class BotStore:
             wanted = wanted[100:] + answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
         by_id = {text(item, "id"): item for item in items}
         deployment = read_deployment(by_id.pop(DEPLOYMENT, None))
-        return {id_: read_bot(item) for id_, item in by_id.items()}, deployment
+        return {id_: bot for id_, item in by_id.items() if (bot := _readable(item)) is not None}, deployment
+
+    def all(self) -> list[Bot]:
+        """Every published bot, for the one function that has no ids to ask for.
+
+        A Scan: the table holds as many rows as the operator has accounts, and it is read once a day.
+        """
+        request: dict[str, Any] = {"TableName": self._table}
+        items: list[Item] = []
+        while True:
+            answer = self._db.call("Scan", request)
+            items += answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                break
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return [read_bot(item) for item in items if text(item, "id") != DEPLOYMENT]
 
     def beat(self, now: int, *, stale_after: int, catch_up: int) -> Deployment:
         """The sweeper's heartbeat. A stale one is an outage: the same write that revives it starts the catch-up.
@@ -108,9 +130,7 @@ class BotStore:
     def pause(self, id_: str, why: str) -> bool:
         """Stop a bot (a STOP-class refusal of the platform). False: no such bot."""
         try:
-            self._db.update(
-                self._table, id_, None, actions=[BotRow.paused.set(why)], condition=BotRow.id.exists()
-            )
+            self._db.update(self._table, id_, None, actions=[BotRow.paused.set(why)], condition=BotRow.id.exists())
         except ConditionFailed:
             return False
         return True

@@ -6,6 +6,7 @@ from relance.interaction import Event, Side, Turn
 from relance.store.tables import ConditionFailed, Database, InteractionRow, number, text
 
 _WISH = "wish#"
+_DELETION = "deletion"
 
 
 def pair_key(user: str, bot: str) -> str:
@@ -47,16 +48,30 @@ class InteractionStore:
             return
 
     def wish(self, user: str, bot: str, event: Event, *, expires_at: int) -> None:
-        """The user edited or took back a message. A wish knows only its id, so it is a row of its own."""
+        """The user edited or took back a message. A wish knows only its id, so it is a row of its own.
+
+        A deletion is final; of two edits the newer one holds, in whatever order they come.
+        """
         item: dict[str, Any] = {
             "pair": {"S": pair_key(user, bot)},
             "at_id": {"S": f"{_WISH}{event.message_id}"},
             "kind": {"S": event.kind},
+            "wished_at": {"N": str(event.at or 0)},
             "expires_at": {"N": str(expires_at)},
         }
         if event.text:
             item["text"] = {"S": event.text}
-        self._db.call("PutItem", {"TableName": self._table, "Item": item})
+        request: dict[str, Any] = {"TableName": self._table, "Item": item}
+        if event.kind != _DELETION:
+            request |= {
+                "ConditionExpression": "attribute_not_exists(#pair) OR (#kind <> :deletion AND #at <= :at)",
+                "ExpressionAttributeNames": {"#pair": "pair", "#kind": "kind", "#at": "wished_at"},
+                "ExpressionAttributeValues": {":deletion": {"S": _DELETION}, ":at": item["wished_at"]},
+            }
+        try:
+            self._db.call("PutItem", request)
+        except ConditionFailed:
+            return
 
     def times(self, user: str, bot: str, *, since: int) -> list[int]:
         """When the user wrote since `since`: keys and sides only, no text leaves the table."""
@@ -69,9 +84,7 @@ class InteractionStore:
         What TTL has not deleted yet is expired all the same (AWS: it may take days).
         """
         items = self._query(pair_key(user, bot), since)
-        wishes = {
-            text(i, "at_id").removeprefix(_WISH): i for i in items if text(i, "at_id").startswith(_WISH)
-        }
+        wishes = {text(i, "at_id").removeprefix(_WISH): i for i in items if text(i, "at_id").startswith(_WISH)}
         turns: list[Turn] = []
         for item in items:
             at_id = text(item, "at_id")
@@ -79,7 +92,7 @@ class InteractionStore:
                 continue
             at, _, message_id = at_id.partition("#")
             wish = wishes.get(message_id)
-            if wish is not None and text(wish, "kind") == "deletion":
+            if wish is not None and text(wish, "kind") == _DELETION:
                 continue
             words = text(wish, "text") if wish is not None else text(item, "text")
             turns.append(Turn(Side(text(item, "side")), int(at), words, text(item, "kind"), message_id))

@@ -8,7 +8,20 @@ from pynamodb.expressions.operand import Path
 
 from relance.errors import TemporaryFailure
 from relance.interaction import DAY
-from relance.pair import EVERY_BOT, FOREVER, SLOTS, Pair, Person, account_key, channel_of, entry, entry_time, insert, shard_of, together
+from relance.pair import (
+    EVERY_BOT,
+    FOREVER,
+    SLOTS,
+    Pair,
+    Person,
+    account_key,
+    channel_of,
+    entry,
+    entry_time,
+    insert,
+    shard_of,
+    together,
+)
 from relance.reason import Reason
 from relance.store.tables import ConditionFailed, Database, Item, PairRow, TransactionRefused, number, text
 
@@ -18,6 +31,12 @@ _TEMPLATE = "template_"
 _ANSWERED = "answered_"
 # The out-of-order path gives way to a concurrent writer this often before it asks Meta to deliver again.
 _MERGE_ATTEMPTS = 5
+# How many id changes are followed: nobody changes numbers more often within the life of a conversation.
+_HOPS = 4
+# Longer than any cooldown (90 days at most), so that no later mark brings a row's end before it.
+_MARKS_LAST = 180 * DAY
+# That two ids are one person is remembered for a year after it was last told.
+_LINKS_LAST = 365 * DAY
 # AWS: BatchGetItem takes at most 100 keys.
 _BATCH_GET = 100
 
@@ -38,9 +57,10 @@ def read_pair(item: Item) -> Pair:
         closed_s1=text(item, "closed_s1"),
         planned_s1=text(item, "planned_s1"),
         attempts=number(item, "attempts") or 0,
+        changes=number(item, "changes"),
+        outcome_at=number(item, "outcome_at"),
         alias=text(item, "alias"),
         former=text(item, "former"),
-        also=text(item, "also"),
         account=text(item, "account"),
         language=text(item, "language"),
     )
@@ -108,29 +128,31 @@ class PairStore:
         `also` is the key of the user's number when the message named both ids: the two become one pair.
         """
         new = entry(at, message_id)
-        kept = [(PairRow.to, to), (PairRow.also, also), (PairRow.account, account)]
+        kept = [(PairRow.to, to), (PairRow.account, account)]
         pair, linked = self._count(user, bot, new, expires_at, kept)
-        if pair.alias:
-            # The number alone came: the pair lives under the business-scoped id, and so does its address.
-            pair, linked = self._count(pair.alias, bot, new, expires_at, [(PairRow.account, account)])
-        elif also and not linked:
+        for _ in range(_HOPS):
+            if not pair.alias:
+                break
+            # An older id came: the pair lives under a newer one, and so does its address.
+            pair, linked = self._count(pair.alias, bot, new, expires_at, kept[1:])
+        if also and also != pair.user and not linked:
             pair = self._link(also, pair, expires_at=expires_at)
         return pair
 
     def _count(
         self, user: str, bot: str, new: str, expires_at: int, kept: Sequence[tuple[Any, str]]
     ) -> tuple[Pair, bool]:
-        condition = PairRow.alias.does_not_exist() & (
-            PairRow.s1.does_not_exist()
-            | (
-                (PairRow.s1 < f"{entry_time(new) + 1:010d}")
-                & (PairRow.s1 != new)
-                & (PairRow.s2 != new)
-                & (PairRow.s3 != new)
-                & (PairRow.s4 != new)
-                & (PairRow.s5 != new)
-            )
+        at = entry_time(new)
+        # Newer than all, or of the newest's own second while none of that second can have left the register.
+        same_second = (
+            (PairRow.s1 < f"{at + 1:010d}")
+            & (PairRow.s5.does_not_exist() | (PairRow.s5 < f"{at:010d}"))
+            & (PairRow.s1 != new)
+            & (PairRow.s2 != new)
+            & (PairRow.s3 != new)
+            & (PairRow.s4 != new)
         )
+        condition = PairRow.alias.does_not_exist() & (PairRow.s1.does_not_exist() | (PairRow.s1 < new) | same_second)
         actions = [
             PairRow.s5.set(PairRow.s4 | ""),
             PairRow.s4.set(PairRow.s3 | ""),
@@ -185,38 +207,60 @@ class PairStore:
         One request for most: the number's row becomes an alias, unless the number has a conversation of its own.
         """
         get = self._db.connection.get_operation_kwargs
+        expires_at += _LINKS_LAST
         alias = get(
             self._table,
             number,
             pair.bot,
-            actions=[PairRow.alias.set(pair.user), PairRow.expires_at.set(PairRow.keep_until | (expires_at + 335 * DAY))],
+            actions=[PairRow.alias.set(pair.user), PairRow.expires_at.set(PairRow.keep_until | expires_at)],
             condition=PairRow.s1.does_not_exist() | (PairRow.alias == pair.user),
         )
         linked = get(
             self._table, pair.user, pair.bot, actions=[PairRow.linked.set(True)], condition=PairRow.user.exists()
         )
+        known = [{"Update": each} for each in self._one_person(number, pair.user, expires_at=expires_at)]
         try:
-            self._db.call("TransactWriteItems", {"TransactItems": [{"Update": alias}, {"Update": linked}]})
+            self._db.call("TransactWriteItems", {"TransactItems": [{"Update": alias}, {"Update": linked}, *known]})
         except TransactionRefused:
             return self._move_pair(number, pair.user, pair.bot, to=pair.to)
         return pair
 
-    def move(self, old: str, new: str, *, to: str) -> None:
-        """A user's id has changed: their marks and pairs follow, the used mark with them.
+    def _one_person(self, one: str, other: str, *, expires_at: int) -> list[dict[str, Any]]:
+        """Updates that tell each of two keys of the other: every mark under either holds for both."""
+        get = self._db.connection.get_operation_kwargs
+        return [
+            get(
+                self._table,
+                mine,
+                EVERY_BOT,
+                actions=[
+                    Path(["keys"]).add({"SS": [theirs]}),
+                    PairRow.marks.add(1),
+                    PairRow.expires_at.set(PairRow.keep_until | expires_at),
+                ],
+            )
+            for mine, theirs in ((one, other), (other, one))
+        ]
+
+    def move(self, old: str, new: str, *, to: str, at: int) -> list[Pair]:
+        """A user's id has changed: their marks and pairs follow, the used mark with them. Returns the moved pairs.
 
         Marks first, then each pair in one transaction, so that no crash can lose a stop or a used mark; a
         redelivery repeats what is missing.
         """
         if old == new:
-            return
+            return []
         rows = self._rows_of(old)
-        if any(text(row, "bot") == EVERY_BOT for row in rows):
-            self._move_person(old, new)
+        if rows:
+            both = self._one_person(old, new, expires_at=at + _LINKS_LAST)
+            self._db.call("TransactWriteItems", {"TransactItems": [{"Update": each} for each in both]})
+        moved = []
         for row in rows:
             if text(row, "bot") != EVERY_BOT:
                 source = text(row, "alias") or old
                 if source != new:
-                    self._move_pair(source, new, text(row, "bot"), to=to)
+                    moved.append(self._move_pair(source, new, text(row, "bot"), to=to))
+        return moved
 
     def _rows_of(self, user: str) -> list[Item]:
         answer = self._db.call(
@@ -232,33 +276,6 @@ class PairStore:
         items: list[Item] = answer["Items"]
         return items
 
-    def _move_person(self, old: str, new: str) -> None:
-        for _ in range(_MERGE_ATTEMPTS):
-            before, after = (read_person(user, self._get(user, EVERY_BOT)) for user in (old, new))
-            both = together([after, before])
-            actions: list[Any] = [PairRow.marks.add(1)]
-            for attribute, value in (
-                (PairRow.opted_out_at, both.opted_out_at),
-                (PairRow.consent_at, both.consent_at),
-                (PairRow.hold_until, both.hold_until),
-                (PairRow.human_until, both.human_until),
-                (PairRow.owner_app, both.owner_app or None),
-                (PairRow.echo_at, both.echo_at),
-                (PairRow.last_follow_up_at, both.last_follow_up_at),
-                (PairRow.last_follow_up_id, both.last_follow_up_id or None),
-                (PairRow.zone, both.zone or None),
-                (PairRow.minor, both.minor or None),
-            ):
-                if value is not None:
-                    actions.append(attribute.set(value))
-            actions += [Path([f"{_ECHO}{app}"]).set({"N": str(at)}) for app, at in both.echoes.items()]
-            actions += _forever()
-            if self._conditionally(
-                new, EVERY_BOT, actions=actions, condition=_same(PairRow.marks, after.seen[0][1])
-            ):
-                return
-        raise TemporaryFailure("a person's marks changed under every attempt to move them")
-
     def _move_pair(self, old: str, new: str, bot: str, *, to: str) -> Pair:
         get = self._db.connection.get_operation_kwargs
         for _ in range(_MERGE_ATTEMPTS):
@@ -272,7 +289,7 @@ class PairStore:
             due_at = min((p.due_at for p in (before, after) if p.due_at is not None), default=None)
             expires = max(number(item, "expires_at") or 0 for item in items.values() if item)
             actions: list[Any] = [slot.set(value) for slot, value in zip(_REGISTER, register, strict=False)]
-            actions += [PairRow.former.set(old), PairRow.linked.set(True)]
+            actions += [PairRow.former.set(old), PairRow.linked.set(True), PairRow.alias.remove()]
             actions += [PairRow.to.set(to)] if to else []
             actions += [PairRow.closed_s1.set(newest.closed_s1)] if newest.closed_s1 else []
             opened = max(before.opened_at or 0, after.opened_at or 0)
@@ -311,6 +328,10 @@ class PairStore:
                 continue
             return read_pair(self._get(new, bot) or {})
         raise TemporaryFailure("a pair changed under every attempt to move it")
+
+    def change(self, user: str, bot: str) -> None:
+        """A message of this conversation was edited or taken back: a reservation judged before that is refused."""
+        self._conditionally(user, bot, actions=[PairRow.changes.add(1)], condition=PairRow.user.exists())
 
     def open_window(self, user: str, bot: str, at: int) -> bool:
         """An act that opens the platform's window without counting. False: no such pair, or a later act is known."""
@@ -360,6 +381,7 @@ class PairStore:
             [
                 PairRow.due_at.set(until),
                 PairRow.planned_s1.set(pair.s1),
+                *([PairRow.attempts.remove()] if pair.planned_s1 != pair.s1 else []),
                 *_judged(pair, "wait", reason.value, now),
                 *self._returned(pair, now),
             ],
@@ -372,7 +394,8 @@ class PairStore:
             [
                 PairRow.due_shard.remove(),
                 PairRow.due_at.remove(),
-                PairRow.closed_s1.set(pair.s1),
+                # A message that arrives late may still earn it: only that silence is not closed.
+                *([PairRow.closed_s1.set(pair.s1)] if reason is not Reason.NOT_EARNED else []),
                 PairRow.planned_s1.set(pair.s1),
                 PairRow.attempts.remove(),
                 *_judged(pair, "drop", reason.value, now),
@@ -406,7 +429,9 @@ class PairStore:
 
     def mark_minor(self, user: str) -> None:
         """Sticky: only the operator clears it."""
-        self._db.update(self._table, user, EVERY_BOT, actions=[PairRow.minor.set(True), PairRow.marks.add(1), *_forever()])
+        self._db.update(
+            self._table, user, EVERY_BOT, actions=[PairRow.minor.set(True), PairRow.marks.add(1), *_forever()]
+        )
 
     def hold(self, user: str, until: int) -> None:
         """An opaque hold: neither its cause nor any word of it is stored. A longer one is never shortened."""
@@ -416,7 +441,7 @@ class PairStore:
             actions=[
                 PairRow.hold_until.set(until),
                 PairRow.marks.add(1),
-                PairRow.expires_at.set(PairRow.keep_until | until),
+                *_forever(),  # the row holds neither address nor text; no later write may shorten it
             ],
             condition=PairRow.hold_until.does_not_exist() | (PairRow.hold_until < until),
         )
@@ -431,7 +456,7 @@ class PairStore:
                 PairRow.human_until.set(until),
                 PairRow.owner_app.set(app_id),
                 PairRow.marks.add(1),
-                PairRow.expires_at.set(PairRow.keep_until | (max(at, until) + 60 * DAY)),
+                PairRow.expires_at.set(PairRow.keep_until | (max(at, until) + _MARKS_LAST)),
             ],
             condition=PairRow.human_at.does_not_exist() | (PairRow.human_at < at),
         )
@@ -439,7 +464,7 @@ class PairStore:
     def echo(self, user: str, app_id: str, at: int) -> None:
         """The business's side wrote: when, and through which app (`none`: no app named, so a person did)."""
         app = Path([f"{_ECHO}{app_id or 'none'}"])
-        later = PairRow.expires_at.set(PairRow.keep_until | (at + 60 * DAY))
+        later = PairRow.expires_at.set(PairRow.keep_until | (at + _MARKS_LAST))
         if self._conditionally(
             user,
             EVERY_BOT,
@@ -502,10 +527,9 @@ class PairStore:
         """
         get = self._db.connection.get_operation_kwargs
         marks_free = (
-            (PairRow.opted_out_at.does_not_exist() | (PairRow.opted_out_at < PairRow.consent_at))
+            (PairRow.opted_out_at.does_not_exist() | (PairRow.opted_out_at < (person.consent_at or 0)))
             & PairRow.minor.does_not_exist()
             & (PairRow.hold_until.does_not_exist() | (PairRow.hold_until <= now))
-            & _same(PairRow.marks, person.seen[0][1])
             & (PairRow.last_follow_up_at.does_not_exist() | (PairRow.last_follow_up_at <= now - cooldown))
         )
         update_pair = get(
@@ -528,22 +552,24 @@ class PairStore:
             ],
             condition=_unchanged(pair),
         )
-        update_person = get(
-            self._table,
-            pair.user,
-            EVERY_BOT,
-            actions=[
-                PairRow.last_follow_up_at.set(now),
-                PairRow.last_follow_up_id.set(follow_up_id),
-                PairRow.expires_at.set(PairRow.keep_until | (now + cooldown + 60 * DAY)),
-            ],
-            condition=marks_free,
-        )
-        beside = [
-            {"ConditionCheck": get(self._table, user, EVERY_BOT, condition=_same(PairRow.marks, marks))}
-            for user, marks in person.seen[1:]
+        # One update for each row of the person: whoever writes under another of their keys meets the same conditions.
+        update_person = [
+            {
+                "Update": get(
+                    self._table,
+                    user,
+                    EVERY_BOT,
+                    actions=[
+                        PairRow.last_follow_up_at.set(now),
+                        PairRow.last_follow_up_id.set(follow_up_id),
+                        PairRow.expires_at.set(PairRow.keep_until | (now + _MARKS_LAST)),
+                    ],
+                    condition=marks_free & _same(PairRow.marks, marks),
+                )
+            }
+            for user, marks in person.seen
         ]
-        beside += [
+        accounts = [
             {"ConditionCheck": get(self._table, account, EVERY_BOT, condition=PairRow.paused.does_not_exist())}
             for account in _accounts(pair)
         ]
@@ -553,24 +579,32 @@ class PairStore:
                 {
                     "TransactItems": [
                         {"Update": update_pair},
-                        {"Update": update_person},
+                        *update_person,
                         {"ConditionCheck": bot_unchanged},
-                        *beside,
+                        *accounts,
                     ]
                 },
             )
         except TransactionRefused as refused:
-            names = ("pair", "person", "bot", *["person"] * (len(person.seen) - 1), *["bot"] * len(_accounts(pair)))
-            return tuple(n for n, code in zip(names, refused.reasons, strict=False) if code != "None") or names
+            names = ("pair", *["person"] * len(person.seen), "bot", *["bot"] * len(accounts))
+            return tuple(
+                dict.fromkeys(n for n, code in zip(names, refused.reasons, strict=False) if code != "None")
+            ) or ("pair",)
         return ()
 
-    def release(self, pair: Pair, person: Person, *, follow_up_id: str, due_at: int, reason: str, now: int) -> bool:
+    def release(
+        self, pair: Pair, person: Person, *, follow_up_id: str, due_at: int, reason: str, now: int, expires_at: int
+    ) -> bool:
         """Give a reservation back after a refusal known to have sent nothing; the timer runs again.
 
         False: somebody else has changed the pair since; then the reservation stays spent.
         """
         get = self._db.connection.get_operation_kwargs
-        before = [PairRow.used_at.remove()] if pair.used_at is None else [PairRow.used_at.set(pair.used_at)]
+        if pair.used_at is None:
+            # Never used after all: the row may end with its conversation again.
+            before = [PairRow.used_at.remove(), PairRow.keep_until.remove(), PairRow.expires_at.set(expires_at)]
+        else:
+            before = [PairRow.used_at.set(pair.used_at)]
         restored = (
             [PairRow.last_follow_up_at.remove(), PairRow.last_follow_up_id.remove()]
             if person.last_follow_up_at is None
@@ -593,24 +627,29 @@ class PairStore:
                 PairRow.due_shard.set(shard_of(pair.user, self._shards)),
                 PairRow.due_at.set(due_at),
             ],
-            condition=PairRow.user.exists()
-            & (PairRow.follow_up_id == follow_up_id)
-            & (PairRow.outcome == "reserved"),
+            condition=PairRow.user.exists() & (PairRow.follow_up_id == follow_up_id) & (PairRow.outcome == "reserved"),
         )
-        update_person = get(
-            self._table,
-            pair.user,
-            EVERY_BOT,
-            actions=restored,
-            condition=PairRow.last_follow_up_id == follow_up_id,
-        )
+        update_person = [
+            {
+                "Update": get(
+                    self._table,
+                    user,
+                    EVERY_BOT,
+                    actions=restored,
+                    condition=PairRow.last_follow_up_id == follow_up_id,
+                )
+            }
+            for user, _ in person.seen
+        ]
         try:
-            self._db.call("TransactWriteItems", {"TransactItems": [{"Update": update_pair}, {"Update": update_person}]})
+            self._db.call("TransactWriteItems", {"TransactItems": [{"Update": update_pair}, *update_person]})
         except TransactionRefused:
             return False
         return True
 
-    def record(self, pair: Pair, *, follow_up_id: str, outcome: str, code: int | None, message_id: str, now: int) -> bool:
+    def record(
+        self, pair: Pair, *, follow_up_id: str, outcome: str, code: int | None, message_id: str, now: int
+    ) -> bool:
         """Write what became of the attempt, unless a receipt has settled it already."""
         actions = [PairRow.outcome.set(outcome), PairRow.outcome_at.set(now)]
         if code is not None:
@@ -637,7 +676,16 @@ class PairStore:
             condition &= PairRow.outcome.is_in("reserved", "unknown")
         elif later:
             condition &= ~PairRow.outcome.is_in(*later)
-        return self._conditionally(user, bot, actions=actions, condition=condition)
+        for _ in range(_HOPS):
+            try:
+                self._db.update(self._table, user, bot, actions=actions, condition=condition)
+            except ConditionFailed as refused:
+                user = text(refused.item, "alias") if refused.item else ""
+                if not user:
+                    return False
+            else:
+                return True
+        return False
 
     def answer_once(self, pair: Pair, about: str, message_id: str) -> bool:
         """Take one question for answered before the answer leaves. False: it was answered, or the pair is gone.
@@ -668,17 +716,24 @@ class PairStore:
         items = self._batch_get(sorted(keys), consistent=consistent)
         pairs = {Due(text(i, "user"), text(i, "bot")): read_pair(i) for i in items if text(i, "bot") != EVERY_BOT}
         rows = {text(i, "user"): i for i in items if text(i, "bot") == EVERY_BOT}
-        # Whoever has other keys has other rows, too: one more read, and only for them.
-        others = {key for pair in pairs.values() for key in (pair.also, pair.former) if key} - rows.keys()
-        others |= {key for pair in pairs.values() for key in _accounts(pair)[1:]}
-        wanted = sorted((key, EVERY_BOT) for key in others)
-        for start in range(0, len(wanted), _BATCH_GET):
-            more = self._batch_get(wanted[start : start + _BATCH_GET], consistent=consistent)
-            rows.update({text(i, "user"): i for i in more})
+        absent: set[str] = {user for user, bot in keys if bot == EVERY_BOT} - rows.keys()
+        # Whoever has other keys has other rows, too: more reads, and only for them.
+        wanted = {key for pair in pairs.values() for key in _accounts(pair)[1:]}
+        for _ in range(_HOPS):
+            wanted |= {key for row in rows.values() for key in _keys(row)}
+            wanted -= rows.keys() | absent
+            if not wanted:
+                break
+            for start in range(0, len(wanted), _BATCH_GET):
+                chunk = sorted((key, EVERY_BOT) for key in wanted)[start : start + _BATCH_GET]
+                rows.update({text(i, "user"): i for i in self._batch_get(chunk, consistent=consistent)})
+            absent |= wanted - rows.keys()
+            wanted = set()
         persons = {}
         for d in due:
-            pair = pairs.get(d, Pair(d.user, d.bot))
-            mine = dict.fromkeys(key for key in (d.user, pair.also, pair.former) if key)
+            mine = [d.user]
+            for key in mine:
+                mine += [other for other in _keys(rows.get(key)) if other not in mine]
             persons[d.user] = together([read_person(key, rows.get(key)) for key in mine])
         return {d: _with_pauses(pair, rows) for d, pair in pairs.items()}, persons
 
@@ -721,6 +776,11 @@ def _register_is(pair: Pair) -> Any:
     return condition
 
 
+def _keys(item: Item | None) -> list[str]:
+    """The other keys of the same person."""
+    return sorted((item or {}).get("keys", {}).get("SS", ()))
+
+
 def _accounts(pair: Pair) -> tuple[str, ...]:
     """The rows in which the platform's pauses for this pair are kept: the bot's own, then its business account's."""
     channel = channel_of(pair.user)
@@ -746,8 +806,8 @@ def _is_linked(item: Item | None) -> bool:
 
 
 def _unchanged(pair: Pair) -> Any:
-    """The pair as it was read: register, timer, used mark."""
-    return _as_judged(pair) & _same(PairRow.used_at, pair.used_at)
+    """The pair as it was read: register, timer, used mark, and no message edited or taken back since."""
+    return _as_judged(pair) & _same(PairRow.used_at, pair.used_at) & _same(PairRow.changes, pair.changes)
 
 
 def _as_judged(pair: Pair) -> Any:

@@ -1,5 +1,7 @@
 """The three tables as PynamoDB sees them, and the one connection that serves every AWS client of a process."""
 
+import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,7 +55,6 @@ class PairRow(Model):
     keep_until = NumberAttribute(null=True)
     alias = UnicodeAttribute(null=True)
     former = UnicodeAttribute(null=True)
-    also = UnicodeAttribute(null=True)
     account = UnicodeAttribute(null=True)
     # the row of a platform account
     paused = UnicodeAttribute(null=True)
@@ -68,6 +69,7 @@ class PairRow(Model):
     route = UnicodeAttribute(null=True)
     language = UnicodeAttribute(null=True)
     attempts = NumberAttribute(null=True)
+    changes = NumberAttribute(null=True)
     verdict = UnicodeAttribute(null=True)
     verdict_at = NumberAttribute(null=True)
     verdict_s1 = UnicodeAttribute(null=True)
@@ -146,6 +148,13 @@ class RequestRefused(RelanceError):
         self.code = code
 
 
+class Conflict(TemporaryFailure):
+    """Another transaction holds the item at this very moment."""
+
+
+_CONFLICT_ATTEMPTS = 4
+
+
 def client_config(*, read_timeout: float, attempts: int) -> Config:
     """Explicit time-outs and retries for every AWS client: botocore's defaults outlast any of our functions."""
     return Config(
@@ -206,17 +215,27 @@ class Database:
         return name
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """One request. Errors by what to do next: ConditionFailed, TransactionRefused, RequestRefused, TemporaryFailure."""
-        try:
-            return self.connection.dispatch(operation, request)
-        except VerboseClientError as error:
-            raise _translated(error) from None
-        except BotoCoreError as error:
-            raise TemporaryFailure(f"DynamoDB {operation}: {type(error).__name__}") from None
+        """One request. Errors by what to do next: ConditionFailed, TransactionRefused, RequestRefused, TemporaryFailure.
+
+        A conflict with another transaction applied nothing and is over in milliseconds; botocore does not retry it.
+        """
+        for attempt in range(_CONFLICT_ATTEMPTS):
+            try:
+                return self.connection.dispatch(operation, dict(request))
+            except VerboseClientError as error:
+                translated = _translated(error)
+                if not isinstance(translated, Conflict) or attempt == _CONFLICT_ATTEMPTS - 1:
+                    raise translated from None
+            except BotoCoreError as error:
+                raise TemporaryFailure(f"DynamoDB {operation}: {type(error).__name__}") from None
+            time.sleep(random.uniform(0.02, 0.05) * (attempt + 1))
+        raise TemporaryFailure(f"DynamoDB {operation}: conflict")
 
     def update(self, table: str, user: str, bot: str | None, **parts: Any) -> dict[str, Any]:
         """UpdateItem with PynamoDB's expressions; the row as it stands comes back when the condition fails."""
-        parts.setdefault("return_values_on_condition_failure", "ALL_OLD" if parts.get("condition") is not None else None)
+        parts.setdefault(
+            "return_values_on_condition_failure", "ALL_OLD" if parts.get("condition") is not None else None
+        )
         return self.call("UpdateItem", self.connection.get_operation_kwargs(table, user, bot, **parts))
 
 
@@ -230,7 +249,11 @@ def _translated(error: VerboseClientError) -> RelanceError:
         reasons = tuple(reason.get("Code", "None") for reason in response.get("CancellationReasons", ()))
         if any(reason == "ConditionalCheckFailed" for reason in reasons):
             return TransactionRefused(reasons)
+        if "TransactionConflict" in reasons:
+            return Conflict("DynamoDB transaction: conflict")
         return TemporaryFailure(f"DynamoDB transaction: {','.join(reasons)}")
+    if code in ("TransactionConflictException", "TransactionInProgressException"):
+        return Conflict(f"DynamoDB: {code}")
     if code in ("ValidationException", "SerializationException", "ItemCollectionSizeLimitExceededException"):
         return RequestRefused(code)
     return TemporaryFailure(f"DynamoDB: {code}")

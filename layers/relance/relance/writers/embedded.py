@@ -17,8 +17,12 @@ SLOT = "{topic}"
 _NEARLY_AS_GOOD = 2.5
 _QUOTES = {"en": "“”", "fr": "«»", "es": "«»", "pt": "“”", "de": "„“"}
 _NO_BREAK = "\u00a0"
-# Behind these a bare topic would need another form (« de le » → « du », «de el» → «del», „em o“ → „no“).
-_CONTRACTING = {"fr": "de à d l que", "es": "de a", "pt": "de em a por"}
+# Where a bare topic would need another form: « de le » is « du », «de el» is «del», „em o“ is „no“.
+_CONTRACTS = {
+    "fr": re.compile(r"(?: (?:de|à) l(?:e|es)| (?:de|que|jusque) [aeiouyhéèêà].*) "),
+    "es": re.compile(r" (?:de|a) el "),
+    "pt": re.compile(r" (?:de|em|a|por) (?:[oa]s?|um|uma|uns|umas|es\w+|aquel\w+) "),
+}
 
 
 class EmbeddedWriter:
@@ -125,8 +129,9 @@ def _fits_bare(before: str, topic: str, language: str) -> bool:
     article = topic.split()[0]
     if language == "de" or not before.strip() or not article[:1].islower() or not spoken.is_a(article, "articles"):
         return False
-    ahead = words(before).split()[-1:]
-    return not ahead or ahead[0] not in _CONTRACTING.get(language, "").split()
+    contracts = _CONTRACTS.get(language)
+    ahead = before.split()[-1:]
+    return not (contracts and contracts.fullmatch(f" {' '.join(ahead)} {article} ".lower()))
 
 
 def _french_spaces(text: str) -> str:

@@ -53,7 +53,18 @@ class Speech:
                 lines.append(line)
         self.language = language
         self.frames = {name: tuple(said) for name, said in sections.items() if name.startswith(("informal", "formal"))}
-        roles = ("articles", "persons", "times", "dates", "links", "asking", "joints", "hollow", "filler")
+        roles = (
+            "articles",
+            "possessives",
+            "persons",
+            "times",
+            "dates",
+            "links",
+            "asking",
+            "joints",
+            "hollow",
+            "filler",
+        )
         self._roles = {role: frozenset(" ".join(sections[role]).split()) for role in roles}
         self.tells = _any_of(sections["tell"])
         self.wants = _any_of(sections["want"])
@@ -208,21 +219,23 @@ def _whole_question(rest: str, tokens: Sequence[re.Match[str]], asks: bool, spok
         return ""
     if len(spelt) > MOST_WORDS_OF_A_QUESTION or len(rest) > LONGEST_QUOTE + 10:
         return ""
-    if any(spoken.is_a(word, "persons", "times") for word in spelt) or not _presentable(spelt, spoken):
+    if any(spoken.is_a(word, "persons", "possessives", "times") for word in spelt) or not _presentable(spelt, spoken):
         return ""
     return rest
 
 
 def _begins_a_noun(spelt: Sequence[str], spoken: Speech) -> bool:
     """True for "and the moon?": a topic with a question mark. Portuguese « o que » asks."""
-    return spoken.is_a(spelt[0], "articles", "joints") and not (
-        spoken.is_a(spelt[0], "asking") or (len(spelt) > 1 and spelt[1].lower() in ("que", "quê"))
+    return (
+        len(spelt) <= 4
+        and spoken.is_a(spelt[0], "articles", "joints")
+        and not (spoken.is_a(spelt[0], "asking") or (len(spelt) > 1 and spelt[1].lower() in ("que", "quê")))
     )
 
 
 # Words that begin a question only where a question mark says so.
 _ALSO_RELATIVE = frozenset(
-    "when where who that is are was were do does did can could should will would que como cuando quando si où quand "
+    "when where who that is are was were do did can could should will would que como cuando quando si où quand "
     "qui c'est est-ce y por porque é há dá es hay se a o os as wenn was ist sind kann gibt hat wird wo".split()
 )
 
@@ -240,11 +253,14 @@ def _presentable(spelt: Sequence[str], spoken: Speech) -> bool:
 def _topic(rest: str, spoken: Speech, *, asks: bool) -> str:
     """The noun phrase a part is about: the best one behind an article, else the whole of a short part."""
     tokens = list(_WORD.finditer(rest))
-    candidates = [
-        _span(rest[token.start() :], spoken, wants=False) for token in tokens if spoken.is_a(token[0], "articles")
+    begins = [
+        token.start()
+        for before, token in zip([None, *tokens], tokens, strict=False)
+        if (spoken.is_a(token[0], "articles", "possessives") or _begins_elided(token[0], spoken))
+        and not (before and before[0].lower() in _SIMILE)
+        and (before or token[0].lower() not in _POINTING)
     ]
-    elided = [_span(rest[token.start() :], spoken, wants=False) for token in tokens if _begins_elided(token[0], spoken)]
-    found = [one for one in (*candidates, *elided) if one]
+    found = [one for begin in begins if (one := _span(rest[begin:], spoken, wants=False))]
     if found:
         return max(found, key=lambda one: sum(spoken.carries(word) for word in _WORD.findall(one)))
     # Without an article only a short question shows that a part is neither an exclamation nor a verb.
@@ -257,6 +273,12 @@ def _topic(rest: str, spoken: Speech, *, asks: bool) -> str:
                 if noun:
                     return noun
     return ""
+
+
+# "Like a charm" is about no charm.
+_SIMILE = frozenset("like as comme como wie als".split())
+# "That helped": at the beginning these are mostly no articles.
+_POINTING = frozenset("this that these those das dies esto".split())
 
 
 def _begins_elided(word: str, spoken: Speech) -> bool:
@@ -279,7 +301,11 @@ def _span(rest: str, spoken: Speech, *, wants: bool) -> str:
             if run and not spoken.is_a(run[-1][0], "joints") and "'" not in word:
                 run = run[: _last(run, spoken, "articles", "joints")]
             break
-        if spoken.is_a(word, "persons", "times", "links"):
+        relative = word.lower() == "that" and run and not spoken.is_a(run[-1][0], "joints")
+        if not run and spoken.is_a(word, "possessives"):
+            before = token.end()
+            continue
+        if relative or spoken.is_a(word, "persons", "times", "links"):
             if run or not spoken.is_a(word, "asking"):
                 break
         elif not run and spoken.is_a(word, "joints", "filler") and not spoken.is_a(word, "articles", "asking"):
@@ -296,7 +322,9 @@ def _span(rest: str, spoken: Speech, *, wants: bool) -> str:
         return ""
     spelt = [token[0] for token in run]
     topic = rest[run[0].start() : run[-1].end()]
-    if len(topic) < 4 or len(topic) > LONGEST_QUOTE or not _presentable(spelt, spoken):
+    if spoken.language in ("es", "pt") and len(run) == 1 and _INFINITIVE.fullmatch(topic):
+        return ""
+    if len(topic) < 3 or len(topic) > LONGEST_QUOTE or not _presentable(spelt, spoken):
         return ""
     return topic
 
@@ -332,6 +360,9 @@ def _loose_start(run: Sequence[re.Match[str]], spoken: Speech) -> bool:
     # A hollow first word may stay before what carries something ("small garden").
     hollow = len(run) > 1 and spoken.is_a(first, "hollow") and not spoken.carries(run[1][0])
     return spoken.is_a(first, "joints") or hollow
+
+
+_INFINITIVE = re.compile(r"[^\W\dA-Z]+[aei]r")
 
 
 def _ends_german(before: str, word: str, spoken: Speech) -> bool:
