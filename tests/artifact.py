@@ -12,12 +12,16 @@ from typing import Any
 
 import yaml
 
+from local.template import read
+
 ROOT = Path(__file__).resolve().parents[1]
 SAM = ROOT / ".venv-sam" / "bin"
 RUNTIME = ROOT / ".venv-runtime" / "bin" / "python"
 
 WEBHOOKS = {"WhatsAppWebhook": "whatsapp", "MessengerWebhook": "messenger", "InstagramWebhook": "instagram"}
-FUNCTIONS = (*WEBHOOKS, "Sweeper", "Sender", "Refresher")
+FUNCTIONS = tuple(
+    name for name, resource in read()["Resources"].items() if resource["Type"] == "AWS::Serverless::Function"
+)
 LAYERS = ("DependenciesLayer", "RelanceLayer")
 
 

@@ -18,8 +18,6 @@ from typing import Any
 
 import pytest
 
-from relance import outbox
-from relance.store.pairs import Due
 from tests import artifact
 from tests.emulator import Emulator, emulator, eventually, free_port
 
@@ -54,6 +52,16 @@ def resources(aws: Emulator) -> dict[str, str]:
         )
     queue = aws.client("sqs").create_queue(QueueName="FollowUpsQueue")["QueueUrl"]
     aws.client("events").create_event_bus(Name="Bus")
+    aws.client("cloudwatch").put_metric_alarm(
+        AlarmName="WebhookFailures",
+        Namespace="AWS/Lambda",
+        MetricName="Errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=60,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
     secrets = {"/relance/pepper": "pepper-for-tests"}
     for channel in artifact.WEBHOOKS.values():
         secrets[f"/relance/{channel}/app-secrets"] = "app-secret-for-tests"
@@ -136,38 +144,42 @@ def test_a_webhook_shakes_hands_keeps_a_signed_message_and_refuses_any_other(
     assert kept() == before + 1
 
 
-def test_the_sweeper_sweeps_what_the_schedule_gives_it_and_leaves_its_heartbeat(
+def test_the_sweeper_sweeps_when_its_schedule_fires_and_leaves_its_heartbeat(
     aws: Emulator, resources: Mapping[str, str], tmp_path: Path
 ) -> None:
-    """With the very input of the template's schedule."""
+    """With the very input of the template's schedule, and with a schedule's that asks for some shards."""
     schedule = artifact.template()["Resources"]["Sweeper"]["Properties"]["Events"]["Schedule"]["Properties"]
     with runtime("Sweeper", aws, resources, tmp_path / "rie.log") as invoke:
-        report = invoke(json.loads(schedule["Input"]))
-    assert isinstance(report, dict)
+        reports = [invoke(json.loads(schedule["Input"])), invoke(event("sweeper-schedule"))]
+    assert [(report["rang"], report["held"]) for report in reports] == [(0, "")] * 2
     row = aws.client("dynamodb").get_item(TableName="Bots", Key={"id": {"S": "*"}})["Item"]
     assert int(row["heartbeat_at"]["N"]) > 0
 
 
-def test_the_sender_takes_a_batch_and_hands_back_only_what_it_could_not_read(
-    aws: Emulator, resources: Mapping[str, str], tmp_path: Path
+@pytest.mark.parametrize(("function", "batch"), [("Sender", "sender-follow-ups"), ("Eraser", "eraser-erasures")])
+def test_a_batch_is_done_but_for_the_message_that_nobody_can_read(
+    function: str, batch: str, aws: Emulator, resources: Mapping[str, str], tmp_path: Path
 ) -> None:
-    """A pair that is gone is done with; a message nobody can read goes back, alone, until the DLQ has it."""
-    nobody = outbox.body(Due("messenger#0123456789abcdef0123456789abcdef", "100000000000001"))
-    with runtime("Sender", aws, resources, tmp_path / "rie.log") as invoke:
-        answer = invoke({"Records": [_record("good", nobody), _record("poison", "{")]})
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "poison"}]}
+    """A pair or person that is gone is done with; the poison at the end goes back, alone, until the DLQ has it."""
+    poison = event(batch)["Records"][-1]["messageId"]
+    with runtime(function, aws, resources, tmp_path / "rie.log") as invoke:
+        answer = invoke(event(batch))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": poison}]}
 
 
-def _record(message_id: str, body: str) -> dict[str, Any]:
-    """A message as Lambda hands it to a function."""
-    return {
-        "messageId": message_id,
-        "receiptHandle": "handle",
-        "body": body,
-        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1768502640900"},
-        "messageAttributes": {},
-        "md5OfBody": "",
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:FollowUpsQueue",
-        "awsRegion": "us-east-1",
-    }
+def test_the_eraser_answers_at_its_door(aws: Emulator, resources: Mapping[str, str], tmp_path: Path) -> None:
+    """What Meta posts is confirmed with a code and a page, and the page answers."""
+    with runtime("Eraser", aws, resources, tmp_path / "rie.log") as invoke:
+        assert invoke(event("eraser-deauthorize"))["statusCode"] == 200
+        confirmed = invoke(event("eraser-deletion"))
+        assert confirmed["statusCode"] == 200
+        code = json.loads(confirmed["body"])["confirmation_code"]
+        asked = event("eraser-status") | {"queryStringParameters": {"code": code}, "rawQueryString": f"code={code}"}
+        assert invoke(asked)["statusCode"] in (200, 404)
+        assert invoke(event("eraser-status") | {"rawPath": "/nowhere"})["statusCode"] == 404
+
+
+def test_the_refresher_looks_at_every_token(aws: Emulator, resources: Mapping[str, str], tmp_path: Path) -> None:
+    """A deployment without Instagram bots has nothing to renew."""
+    with runtime("Refresher", aws, resources, tmp_path / "rie.log") as invoke:
+        assert isinstance(invoke(event("refresher-schedule")), dict)

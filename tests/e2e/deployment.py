@@ -42,11 +42,15 @@ def rehearsed(template: dict[str, Any]) -> dict[str, Any]:
     for function in artifact.FUNCTIONS:
         (policy,) = resources[function]["Properties"]["Policies"]
         for statement in policy["Statement"]:
-            if statement.get("Action") in ("ssm:GetParameters", "cloudwatch:DescribeAlarms"):
+            if {"ssm:GetParameters", "cloudwatch:DescribeAlarms"} & {*_listed(statement.get("Action", []))}:
                 statement["Resource"] = "*"
             if statement.get("Action") == "sqs:SendMessage":
                 statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
     return template
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 # One country with a single time zone for about every hour of the day.

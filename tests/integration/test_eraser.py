@@ -76,7 +76,7 @@ def erase(stack, *erasures):
 
 def everything(stack):
     """All that is kept of anybody, as one text."""
-    return json.dumps([stack.pairs(), stack.interactions(), stack.dead_letters(), stack.events()])
+    return json.dumps([stack.pairs(), stack.interactions(), stack.dead_letters(), stack.events()], default=sorted)
 
 
 def messages(stack):
@@ -320,6 +320,7 @@ def test_a_sender_that_has_judged_already_cannot_reserve_any_more(stack):
         route="free_form",
         now=NOON,
         cooldown=14 * DAY,
+        language="en",
     )
 
     assert ("pair", "person") == refused
@@ -368,7 +369,7 @@ def test_what_was_said_under_a_former_id_is_forgotten_as_well(stack):
     new = "12015550199"
     stack.post("whatsapp", build("whatsapp", "text", bot="106", user=NUMBER, at=NOON - 90, id="w1", text=CANARY))
     stack.post(
-        "whatsapp", build("whatsapp", "rekey", bot="106", user=NUMBER, at=NOON - 60, id="s1", text="", target=new)
+        "whatsapp", build("whatsapp", "id_change", bot="106", user=NUMBER, at=NOON - 60, id="s1", new=new)
     )
     erase(stack, Forget(key(new, "whatsapp"), NOON))
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.endpoint import Endpoint
 
 from local.stack import LocalStack
 from relance.bot import Bot
@@ -109,12 +111,23 @@ def test_the_same_message_counts_once_however_often(pairs):
     assert before == read(pairs)
 
 
-def test_two_messages_of_one_second_both_count(pairs):
-    """The register's entries differ by message, and one second needs no second request."""
+def test_two_messages_of_one_second_both_count(database, pairs):
+    """The register's entries differ by message; not one read is needed to tell which comes first."""
+    sent = requests(database)
     count(pairs, NOW, "a")
     pair = count(pairs, NOW, "b")
 
-    assert {entry(NOW, "a"), entry(NOW, "b")} == set(pair.register)
+    assert tuple(sorted({entry(NOW, "a"), entry(NOW, "b")}, reverse=True)) == pair.register
+    assert {"UpdateItem"} == set(sent)
+
+
+def test_a_message_that_its_own_second_pushed_out_does_not_come_back(pairs):
+    """Six messages of one second, one of them redelivered: the same register."""
+    for i in range(6):
+        before = count(pairs, NOW, f"m{i}")
+
+    for i in range(6):
+        assert before.register == count(pairs, NOW, f"m{i}").register
 
 
 def test_an_overtaken_message_takes_its_place(pairs):
@@ -511,3 +524,92 @@ def test_what_the_platform_stopped_is_read_with_the_pair(pairs):
 
     pairs.pause_account("whatsapp", "700", "account_deleted")
     assert "account_deleted" == stored(pairs, OLD).paused
+
+
+def test_an_id_that_changes_there_and_back_still_counts(pairs):
+    """A new SIM and the old one again: neither row may point at the other for ever."""
+    whatsapp(pairs, OLD, NOW, "first")
+    pairs.move(OLD, NEW, to="new", at=NOW)
+    pairs.move(NEW, OLD, to="old", at=NOW + 1)
+
+    pair = whatsapp(pairs, OLD, NOW + 2, "second")
+
+    assert (OLD, 2, "") == (pair.user, len(pair.register), pair.alias)
+
+
+def test_messages_follow_several_changes_of_id(pairs):
+    """A number alone, two ids later."""
+    third = "whatsapp#" + "2" * 32
+    whatsapp(pairs, NEW, NOW, "both", also=OLD)
+    pairs.move(NEW, third, to="third", at=NOW)
+
+    pair = whatsapp(pairs, OLD, NOW + 1, "number alone")
+
+    assert (third, 2) == (pair.user, len(pair.register))
+
+
+def test_a_stop_under_any_key_of_a_person_holds_under_all(pairs):
+    """Whatever id a stop comes with, and whatever pairs exist."""
+    third = "whatsapp#" + "2" * 32
+    whatsapp(pairs, NEW, NOW, "both", also=OLD)
+    pairs.move(NEW, third, to="third", at=NOW)
+
+    for said_as in (OLD, NEW, third):
+        pairs.opt_out(said_as, NOW)
+        for key in (OLD, NEW, third):
+            assert pairs.read([Due(key, BOT_ID)], consistent=True)[1][key].opted_out
+
+
+def test_a_follow_up_under_one_key_is_the_cooldown_of_all(pairs, bots):
+    """Two bots know the same person by different ids."""
+    for user in (OLD, NEW):
+        for i in range(5):
+            pair = whatsapp(pairs, user, NOW - 500 + i, f"{user}{i}")
+        pairs.start_timer(pair, NOW)
+    pairs._db.call(
+        "TransactWriteItems",
+        {"TransactItems": [{"Update": each} for each in pairs._one_person(OLD, NEW, expires_at=NOW + 10**6)]},
+    )
+    seen = {key: pairs.read([Due(key, BOT_ID)], consistent=True) for key in (OLD, NEW)}
+    bot = published(bots)
+
+    first = reserve(pairs, bots, seen[OLD][0][Due(OLD, BOT_ID)], seen[OLD][1][OLD], bot)
+    second = reserve(pairs, bots, seen[NEW][0][Due(NEW, BOT_ID)], seen[NEW][1][NEW], bot, "relance:2")
+
+    assert ((), ("person",)) == (first, second)
+
+
+def test_a_message_taken_back_between_read_and_reserve_wins(pairs, bots):
+    """The draft may quote it."""
+    pair, someone, bot = five(pairs), person(pairs), published(bots)
+
+    pairs.change(USER, BOT_ID)
+
+    assert ("pair",) == reserve(pairs, bots, pair, someone, bot)
+
+
+def test_a_hold_outlives_the_echo_that_follows_it(stack, pairs):
+    """A bot nearly always answers a crisis text."""
+    pairs.hold(USER, NOW + 90 * 86_400)
+    pairs.echo(USER, "77", NOW + 10)
+    stack.travel(NOW + 89 * 86_400)
+    stack.expire()
+
+    assert NOW + 90 * 86_400 == person(pairs).hold_until
+
+
+def test_a_conflict_with_another_transaction_is_over_in_milliseconds(database, pairs, monkeypatch):
+    """botocore does not retry it, and a 502 would hold the whole deployment for an hour."""
+    failures = [2]
+    attempt = Endpoint._get_response
+
+    def conflicting(self, request, operation, context):
+        if failures[0]:
+            failures[0] -= 1
+            error = {"Error": {"Code": "TransactionConflictException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+            return (AWSResponse(request.url, 400, {}, None), error), None
+        return attempt(self, request, operation, context)
+
+    monkeypatch.setattr(Endpoint, "_get_response", conflicting)
+
+    assert 1 == len(count(pairs, NOW, "m").register)

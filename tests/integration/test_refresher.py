@@ -212,8 +212,8 @@ def test_a_year_passes_and_the_bot_still_writes(stack):
     for _ in range(365):
         stack.travel(stack.now + DAY)
         look(stack)
-    assert 365 // 20 >= len(stack.graph.renewals) >= 365 // 21
-    assert {"renewed"} == set(stack.graph.renewals)
+    # After the first day, then whenever twenty of its sixty days have passed.
+    assert ["renewed"] * (1 + 364 // 20) == stack.graph.renewals
 
     words = ("Which films are on?", "One with a lighthouse?", "The old one", "A matinee?", "Tell me about the lighthouse film")
     for i, text in enumerate(words):

@@ -1,5 +1,6 @@
 """The real sender on the local stack and over real HTTP: one message, once, and every outcome class of the platform."""
 
+import itertools
 import json
 import sys
 from dataclasses import replace
@@ -257,6 +258,11 @@ def _warm(stack):
     stack.invoke("Sender", {"Records": [body]})
 
 
+def _forget_secrets():
+    """As if the five minutes of the cache were over."""
+    sys.modules["relance_function_Sender"].sender.secrets.forget()
+
+
 @pytest.fixture
 def writer(stack, monkeypatch):
     """Put a scripted writer into the real sender."""
@@ -374,6 +380,68 @@ def test_a_revoked_token_pauses_the_bot_and_spends_nobody(stack):
     assert "190" in next(each for each in stack.bots() if each["id"] == "1001")["paused"]
     assert [("drop", "paused")] * 2 == [(row["verdict"], row["reason"]) for row in pairs]
     assert not any("used_at" in row for row in pairs)
+
+
+def test_a_missing_token_pauses_the_bot_before_a_model_is_paid(stack, writer):
+    """Else every lease would end in the same place, for days."""
+    scripted = writer(GOOD)
+    talk(stack)
+    boto3.client("ssm").delete_parameter(Name="/relance/bots/1001/token")
+    _forget_secrets()
+    come(stack)
+
+    assert [] == scripted.feedback
+    assert ("drop", "paused") == (pair(stack)["verdict"], pair(stack)["reason"])
+    assert 0 == stack.queue_depth() == len(stack.dead_letters())
+
+
+def test_a_token_that_was_just_replaced_is_no_reason_to_pause(stack):
+    """The cached one is refused; the new one is read and used."""
+    talk(stack)
+    queued_at = MOMENT
+    stack.travel(queued_at)
+    stack.sweep()
+    _warm(stack)
+    module = sys.modules["relance_function_Sender"]
+    module.sender.secrets.read(("/relance/bots/1001/token", "/relance/bots/1001/app-secret"))
+    boto3.client("ssm").put_parameter(Name="/relance/bots/1001/token", Value="EAA-new", Type="SecureString", Overwrite=True)
+    stack.graph.fault(times=1, status=401, code=190)
+    stack.graph.register_token("EAA-new", "1001", channel="messenger")
+    stack.run_until(queued_at + HOUR)
+
+    assert 1 == len(stack.graph.accepted)
+    assert "paused" not in next(each for each in stack.bots() if each["id"] == "1001")
+
+
+def test_clean_refusals_end_and_leave_more_room_each_time(stack):
+    """A platform in trouble is asked eight times at most, twice as seldom after each refusal."""
+    talk(stack)
+    stack.graph.fault(times=1000, status=400, code=4)
+    stack.travel(MOMENT - 300)
+    stack.run_until(MOMENT + HOUR)
+    waits = [b.at - a.at for a, b in itertools.pairwise(stack.graph.requests)]
+
+    assert 1 < len(stack.graph.requests) <= 8
+    assert all(later >= earlier for earlier, later in itertools.pairwise(waits))
+
+
+def test_a_sender_that_died_after_the_reservation_is_settled_as_unknown(stack, monkeypatch):
+    """Whether it had delivered, nobody knows: it counts, and the ledger says so."""
+    from relance.channels.graph import GraphClient
+
+    class Died(BaseException):
+        """The function is gone: no handler of ours sees it."""
+
+    queued(stack)
+    with monkeypatch.context() as patch:
+        patch.setattr(GraphClient, "deliver", lambda *_, **__: (_ for _ in ()).throw(Died()))
+        with pytest.raises(Died):
+            stack.drain()
+    assert "reserved" == pair(stack)["outcome"]
+    stack.run_until(MOMENT + HOUR)
+
+    assert [] == stack.graph.accepted
+    assert "unknown" == pair(stack)["outcome"]
 
 
 def test_a_poison_message_harms_no_other_and_ends_in_the_dead_letter_queue(stack):

@@ -332,6 +332,42 @@ def test_a_scoped_id_is_the_key_and_the_number_is_not_stored_in_it(stack):
     assert "US.1349000000000001" == the_pair(stack)["to"]
 
 
+def test_an_edit_redelivered_after_the_deletion_does_not_bring_the_text_back(stack):
+    """A deletion is final; of two edits the newer one holds."""
+    stack.post("messenger", message("messenger", at=NOW - 60))
+    edits = [message("messenger", kind="edit", text=f"edit {i}", target="m1", id=f"x{i}", at=NOW - 40 + i) for i in (0, 1)]
+    for body in (edits[1], edits[0]):
+        stack.post("messenger", body)
+    (wish,) = [row for row in stack.interactions() if row["at_id"].startswith("wish#")]
+    assert "edit 1" == wish["text"]
+
+    stack.post("messenger", message("messenger", kind="deletion", text="", target="m1", id="d", at=NOW - 20))
+    stack.post("messenger", edits[1])
+
+    (wish,) = [row for row in stack.interactions() if row["at_id"].startswith("wish#")]
+    assert ("deletion", None) == (wish["kind"], wish.get("text"))
+
+
+def test_a_platforms_resume_is_not_the_yes_that_the_law_asks_for(stack):
+    """Rule 10: only relance's own question, answered, or the operator's record."""
+    stack.post("whatsapp", message("whatsapp", kind="opt_in", text=""))
+
+    assert not [row for row in stack.pairs() if "consent_at" in row]
+
+
+def test_an_event_that_fails_does_not_keep_the_stop_behind_it_waiting(stack, monkeypatch):
+    """The POST comes again as a whole, and the stop holds already."""
+    from relance.store.pairs import PairStore
+
+    bodies = [message("messenger", kind="reaction", text="", target="m0", id="r"), message("messenger", text="STOP")]
+    with monkeypatch.context() as patch:
+        patch.setattr(PairStore, "open_window", lambda *_: (_ for _ in ()).throw(RuntimeError("a bug")))
+        status = stack.post("messenger", merge(bodies)).status
+
+    assert 502 == status
+    assert the_person(stack)["opted_out_at"]
+
+
 # ── what the platform stops ──────────────────────────────────────────────────────────────────────────────────
 
 

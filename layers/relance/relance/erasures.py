@@ -75,11 +75,11 @@ class Erasures:
     client: Any
     queue_url: str
 
-    def wish(self, user: str, bot: str, message_id: str = "") -> None:
+    def wish(self, user: str, bot: str) -> None:
         """Have the wishes of this conversation carried out. Call it once the wish itself is durable.
 
-        `message_id` stays here: WhatsApp's hold the number of the phone. Raises TemporaryFailure: the request must be
-        answered with an error, so that it comes again.
+        No message is named: WhatsApp's message ids hold the number of the phone. Raises TemporaryFailure: the request
+        must be answered with an error, so that it comes again.
         """
         self._put(Wish(user, bot))
 

@@ -49,7 +49,7 @@ def webhook(channel: str) -> Any:
         ),
         clock=utc_now,
         outbox=Outbox(queues, settings.queue_url),
-        erasures=Erasures(lambda: queues, settings.erasures_url),
+        erasures=Erasures(queues, settings.erasures_url),
         forwarder=_forwarder(settings.forward_url),
     )
     # Read during INIT, where Lambda lends a full CPU; a hole is reported by the first request, not by a dead init.

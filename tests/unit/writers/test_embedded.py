@@ -1,11 +1,15 @@
 """The embedded writer, by eye and by number: whatever people said, its sentences are sound, quoted and different."""
 
 import re
+from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relance.bot import Bot
 from relance.guard import draft as draft_guard
@@ -22,8 +26,9 @@ BOTS = Path(__file__).parents[3] / "bots"
 # What people like to talk about, as a noun phrase that fits behind the openings below.
 TOPICS = {
     "en": (
-        "the rings of Jupiter", "irregular verbs", "rye bread", "a tiny herb garden", "the origins of jazz", "setup.cfg",
+        "the rings of Jupiter", "irregular verbs", "rye bread", "a tiny herb garden", "setup.cfg",
         "film posters", "a beginner's knitting pattern", "Vivaldi", "cast-iron pans", "the second movement",
+        "the origins of jazz",
     ),
     "fr": (
         "les anneaux de Jupiter", "le passé simple", "une tarte aux poires", "l'origine du jazz", "l'encre de Chine",
@@ -46,7 +51,7 @@ OPENINGS = {
     "en": (
         "tell me more about {}", "I want to learn more about {}", "I'm reading about {} at the moment",
         "could you explain {} next time?", "ok and what about {}?", "Why does everybody study {}?", "yes, show me {}",
-        "I've always wanted to understand {}", "hm, {} or something else, let's see later", "I need help with {} please",
+        "I've always wanted to understand {}", "I need help with {} please",
     ),
     "fr": (
         "parle-moi de {}", "je voudrais en savoir plus sur {}", "Je lis un livre sur {} en ce moment",
@@ -109,14 +114,17 @@ def briefs(language):
         yield brief(*said, language=language, persona=persona, seed=f"s{number}", answer=ANSWER[language])
 
 
+@cache
 def drafts(language):
     """Brief, first draft and the one after a refusal, for every conversation that gave one."""
     writer = EmbeddedWriter()
+    written = []
     for one in briefs(language):
         first = writer.write(one)
-        again = Brief(one.bot_name, one.operator, one.persona, language, one.turns, feedback="fresh", seed=one.seed)
+        again = replace(one, feedback="fresh")
         if isinstance(first, Draft):
-            yield one, first, writer.write(again)
+            written.append((one, first, writer.write(again)))
+    return written
 
 
 # --- Every conversation -----------------------------------------------------------------------------------------
@@ -127,7 +135,7 @@ def test_nearly_every_conversation_with_a_topic_gets_a_message(language):
     """Silence is safe, but a writer that is silent is no writer: nine in ten conversations give a draft."""
     count = sum(1 for _ in briefs(language))
     assert count >= 150
-    assert sum(1 for _ in drafts(language)) >= 0.9 * count
+    assert len(drafts(language)) >= 0.9 * count
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -251,9 +259,11 @@ def test_a_quoted_question_keeps_its_mark_and_is_the_only_question():
         ("en", ["tell me how long it keeps sometime"], "how long it keeps"),
         ("en", ["could you send me a short list of chess books?"], "chess books"),
         ("en", ["moon phases?"], "moon phases"),
-        ("en", ["what is a good board game for two evenings?", "ok thanks"], "what is a good board game for two evenings?"),
+        ("en", ["what is a good game for a rainy evening?", "ok"], "what is a good game for a rainy evening?"),
         ("fr", ["j'aimerais apprendre à faire des ravioles"], "ravioles"),
         ("fr", ["une balade facile en forêt", "oui"], "une balade facile en forêt"),
+        ("fr", ["j'aimerais apprendre Vermeer un jour"], "Vermeer"),
+        ("fr", ["oui, le subjonctif s'il te plaît"], "le subjonctif"),
         ("fr", ["Pouvez-vous m'aider pour le subjonctif ?"], "le subjonctif"),
         ("es", ["me gustaría aprender a hacer queso fresco"], "queso fresco"),
         ("es", ["una florista jubilada"], "una florista jubilada"),
@@ -261,7 +271,7 @@ def test_a_quoted_question_keeps_its_mark_and_is_the_only_question():
         ("pt", ["me mostra a trilha do Pico"], "a trilha do Pico"),
         ("de", ["ich möchte morgen etwas über Bienen lernen"], "Bienen"),
         ("de", ["erzähl einen flachwitz"], "flachwitz"),
-        ("de", ["ich suche einen grünen Tee"], "einen grünen Tee"),
+        ("de", ["ich suche einen roten Tee"], "einen roten Tee"),
         ("de", ["Der Drucker klemmt schon wieder"], "Drucker"),
     ],
 )  # fmt: skip
@@ -298,7 +308,8 @@ def test_feedback_takes_another_thread_when_there_is_one_nearly_as_good():
 @pytest.mark.parametrize(
     "language,said",
     [
-        ("en", ["ok"]), ("en", ["thanks!"]), ("en", ["hi", "bye"]), ("en", ["haha cool 😄"]), ("en", ["👍"]), ("en", [""]),
+        ("en", ["ok"]), ("en", ["thanks!"]), ("en", ["hi", "bye"]), ("en", ["haha cool 😄"]), ("en", ["👍"]),
+        ("en", [""]),
         ("en", ["makes total sense"]), ("en", ["works like a charm, thanks!"]), ("fr", ["merci", "ça marche"]),
         ("es", ["vale, genial"]), ("pt", ["obrigado, tchau"]), ("de", ["danke, tschüss"]), ("de", ["klingt gut"]),
         ("en", []),
@@ -361,14 +372,14 @@ def test_the_operators_own_frames_come_first_and_a_refusal_leads_to_the_built_in
 @pytest.mark.parametrize(
     "language,frame,said,message",
     [
-        ("en", "About {topic}: more?", "tell me about cats that purr", "About “cats”: more?"),
+        ("en", "About {topic}: one more?", "tell me about cats that purr", "About “cats”: one more?"),
         ("en", "More on “{topic}”?", "tell me about the tides", "More on “the tides”?"),
-        ("fr", "À propos de {topic} : une autre idée ?", "parle-moi de la marée", "À propos de la marée : une autre idée ?"),
-        ("fr", "À propos de {topic} : une idée ?", "explique le vent", "À propos de «\u00a0le vent\u00a0» : une idée ?"),
+        ("fr", "À propos de {topic} : une idée ?", "parle-moi de la marée", "À propos de la marée : une idée ?"),
+        ("fr", "À propos de {topic} : et ?", "explique le vent", "À propos de «\u00a0le vent\u00a0» : et ?"),
         ("es", "Sobre {topic}: ¿un ejercicio?", "enséñame el pretérito", "Sobre el pretérito: ¿un ejercicio?"),
         ("es", "Acerca de {topic}: ¿más?", "enséñame el pretérito", "Acerca de «el pretérito»: ¿más?"),
         ("pt", "Sobre {topic}: quer mais?", "me mostra as marés", "Sobre as marés: quer mais?"),
-        ("de", "Zu {topic} gibt es mehr.", "erzähl mir von einem grünen Tee", "Zu „einem grünen Tee“ gibt es mehr."),
+        ("de", "Zu {topic} gibt es mehr.", "erzähl mir von einem roten Tee", "Zu „einem roten Tee“ gibt es mehr."),
     ],
 )  # fmt: skip
 def test_a_topic_stands_bare_in_an_own_frame_only_where_no_grammar_can_go_wrong(language, frame, said, message):
@@ -439,3 +450,23 @@ def test_no_text_makes_it_raise(text):
     """Anything may arrive in a chat."""
     for language in LANGUAGES:
         assert isinstance(write(text, language=language), Draft | Nothing)
+
+
+WORDS = st.sampled_from([word for said in OPENINGS["en"] + OPENINGS["fr"] + TOPICS["es"] for word in said.split()])
+
+
+@given(
+    said=st.lists(st.lists(WORDS | st.text(max_size=6), max_size=12).map(" ".join), max_size=4),
+    language=st.sampled_from(LANGUAGES),
+    feedback=st.sampled_from(["", "fresh", "sensitive"]),
+    seed=st.text(max_size=8),
+)
+def test_whatever_was_said_the_quote_is_literal_and_the_shape_holds(said, language, feedback, seed):
+    """Word salad in any language mixture: silence, or a draft that keeps the structural gates."""
+    result = write(*said, language=language, feedback=feedback, seed=seed)
+    if isinstance(result, Draft):
+        assert any(result.topic_quote in text for text in said)
+        assert result.topic_quote in result.message
+        assert 20 <= len(result.message) <= 320
+        assert result.message.count("?") <= 1
+        assert "\n" not in result.message

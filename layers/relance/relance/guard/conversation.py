@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from relance.guard import signals
-from relance.guard.language import language_of, language_of_turns
-from relance.guard.phrases import PhraseBook, book
+from relance.guard.language import language_of, language_of_turns, scores
+from relance.guard.phrases import book
 from relance.guard.signals import Signal
 from relance.guard.text import readings
 from relance.interaction import DAY, Side, Turn
@@ -21,6 +21,8 @@ WINDOW = 30 * DAY
 MOST_TURNS = 60
 # A goodbye or a pause counts when it is among the last words.
 _LAST_WORDS = 3
+# From so many votes on, a text is taken to be in a language and not in all of them.
+_CLEAR_VOICE = 2.0
 _AGENT_JOINED = re.compile(r"^\s*\[[^\]]{0,60}\]")
 
 
@@ -51,18 +53,24 @@ def judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed 
         return Refused(Reason.SAFETY_HOLD, "error")
 
 
-@cache
-def _book() -> PhraseBook:
-    return book(*(f"conversation.{language}" for language in LANGUAGES))
+def _found(family: str, text: str) -> frozenset[str]:
+    """The sections of a phrase file family that the text touches, in every language it may be written in.
+
+    A word can be harmless in one language and a hard subject in another (Spanish `sin`): only the languages the text
+    speaks for are asked, all of them where that is open.
+    """
+    voices = scores(text)
+    most = max(voices.values())
+    spoken = [language for language in LANGUAGES if most < _CLEAR_VOICE or voices[language] >= most / 2]
+    return frozenset().union(
+        *(book(f"{family}.{language}").found(reading) for language in spoken for reading in readings(text))
+    )
 
 
 @cache
-def _topics() -> PhraseBook:
-    return book(*(f"topics.{language}" for language in LANGUAGES))
-
-
-def _found(phrases: PhraseBook, text: str) -> frozenset[str]:
-    return frozenset().union(*(phrases.found(reading) for reading in readings(text)))
+def _courtesy() -> re.Pattern[str]:
+    """A word of thanks, assent or greeting in any of the languages."""
+    return re.compile("|".join(book(f"conversation.{language}").whole("courtesy").pattern for language in LANGUAGES))
 
 
 def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed | Refused:
@@ -81,11 +89,11 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
     if others and (others[-1].side is Side.AGENT or _AGENT_JOINED.match(others[-1].text)):
         return Refused(Reason.HUMAN_OWNS, "human")
 
-    spoken = [_found(_book(), text) for text in said]
+    spoken = [_found("conversation", text) for text in said]
     everything = frozenset().union(*spoken)
     if "human" in everything:
         return Refused(Reason.HUMAN_OWNS, "human")
-    if any(section.startswith("hold") for section in everything) or any(_found(_topics(), text) for text in said):
+    if any(section.startswith("hold") for section in everything) or any(_found("topics", text) for text in said):
         return Refused(Reason.SAFETY_HOLD, "safety")
 
     if any("pause" in sections for sections in spoken[-_LAST_WORDS:]):
@@ -119,7 +127,7 @@ def _is_open(recent: Sequence[Turn], said: Sequence[str], spoken: Sequence[froze
 
 def _is_courtesy(text: str) -> bool:
     """True for thanks, ok and the like, or emoji: nothing that says that more is wanted."""
-    whole = _book().whole("courtesy")
+    whole = _courtesy()
     spoken = [word for word in readings(text)[0].split() if word not in (".", "?")]
     return all(whole.fullmatch(word + " ") for word in spoken)
 
@@ -134,5 +142,5 @@ def _answers_a_question(recent: Sequence[Turn]) -> bool:
 
 def _content(text: str) -> list[str]:
     """The words that could be about something."""
-    whole = _book().whole("courtesy")
+    whole = _courtesy()
     return [word for word in readings(text)[0].split() if len(word) > 2 and not whole.fullmatch(word + " ")]

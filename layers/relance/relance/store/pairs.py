@@ -17,7 +17,6 @@ from relance.pair import (
     account_key,
     channel_of,
     entry,
-    entry_time,
     insert,
     shard_of,
     together,
@@ -142,17 +141,9 @@ class PairStore:
     def _count(
         self, user: str, bot: str, new: str, expires_at: int, kept: Sequence[tuple[Any, str]]
     ) -> tuple[Pair, bool]:
-        at = entry_time(new)
-        # Newer than all, or of the newest's own second while none of that second can have left the register.
-        same_second = (
-            (PairRow.s1 < f"{at + 1:010d}")
-            & (PairRow.s5.does_not_exist() | (PairRow.s5 < f"{at:010d}"))
-            & (PairRow.s1 != new)
-            & (PairRow.s2 != new)
-            & (PairRow.s3 != new)
-            & (PairRow.s4 != new)
-        )
-        condition = PairRow.alias.does_not_exist() & (PairRow.s1.does_not_exist() | (PairRow.s1 < new) | same_second)
+        # Entries are in one total order (second, then message), so that the register depends on the set of messages
+        # alone. Whatever is not newer than s1 takes the other path; the refusal brings the row, so it needs no read.
+        condition = PairRow.alias.does_not_exist() & (PairRow.s1.does_not_exist() | (PairRow.s1 < new))
         actions = [
             PairRow.s5.set(PairRow.s4 | ""),
             PairRow.s4.set(PairRow.s3 | ""),

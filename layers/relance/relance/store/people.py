@@ -21,10 +21,21 @@ REDELIVERY = 8 * DAY
 
 # What outlives an erasure: marks that keep somebody from being written to, and the keys that lead to them.
 _KEPT_OF_A_PERSON = frozenset(
-    {"user", "bot", "opted_out_at", "minor", "marks", "last_follow_up_at", "erased_at", "keep_until", "expires_at"}
+    {
+        "user",
+        "bot",
+        "keys",
+        "opted_out_at",
+        "minor",
+        "marks",
+        "last_follow_up_at",
+        "erased_at",
+        "keep_until",
+        "expires_at",
+    }
 )
 _KEPT_OF_A_PAIR = frozenset(
-    {"user", "bot", "used_at", "alias", "former", "also", "linked", "erased_at", "keep_until", "expires_at"}
+    {"user", "bot", "used_at", "alias", "former", "linked", "erased_at", "keep_until", "expires_at"}
 )
 # Removed whether they were read or not: a message may be counted between the reading and the writing.
 _OF_A_CONVERSATION = frozenset({"to", "s1", "s2", "s3", "s4", "s5", "due_shard", "due_at"})
@@ -57,7 +68,8 @@ class PeopleStore:
             if not key or key in found:
                 continue
             found[key] = self._all("Query", self._pairs, "#user = :user", {"#user": "user"}, {":user": {"S": key}})
-            waiting += [text(row, name) for row in found[key] for name in ("alias", "former", "also") if name in row]
+            waiting += [text(row, name) for row in found[key] for name in ("alias", "former")]
+            waiting += [other for row in found[key] for other in sorted(row.get("keys", {}).get("SS", ()))]
         return found
 
     def bots(self) -> set[str]:

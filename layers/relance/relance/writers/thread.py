@@ -38,6 +38,9 @@ class Thread:
     worth: float
 
 
+_ROLES = ("articles", "possessives", "persons", "times", "dates", "links", "asking", "joints", "hollow", "filler")
+
+
 class Speech:
     """What one language's file under `frames/` says: its words by role, and its reviewed sentences."""
 
@@ -53,19 +56,7 @@ class Speech:
                 lines.append(line)
         self.language = language
         self.frames = {name: tuple(said) for name, said in sections.items() if name.startswith(("informal", "formal"))}
-        roles = (
-            "articles",
-            "possessives",
-            "persons",
-            "times",
-            "dates",
-            "links",
-            "asking",
-            "joints",
-            "hollow",
-            "filler",
-        )
-        self._roles = {role: frozenset(" ".join(sections[role]).split()) for role in roles}
+        self._roles = {role: frozenset(" ".join(sections[role]).split()) for role in _ROLES}
         self.tells = _any_of(sections["tell"])
         self.wants = _any_of(sections["want"])
 
@@ -106,14 +97,14 @@ def find(turns: Sequence[Turn], language: str) -> tuple[Thread, ...]:
     Empty also when anything they said must not be touched (a stop word, a crisis, health, faith, money...): the
     conversation's guard has refused it before, and a writer must not depend on that.
     """
-    own = [turn.text for turn in turns if turn.side is Side.USER and turn.text.strip()]
+    own = [_beginning(turn.text) for turn in turns if turn.side is Side.USER and turn.text.strip()]
     if any(_untouchable(text, language) for text in own):
         return ()
     spoken = speech(language)
     found: list[Thread] = []
     age = 0.0
     for text in reversed(own[-LATEST_TURNS:]):
-        threads = list(_in_one_turn(text[:LONGEST_READ], spoken))
+        threads = list(_in_one_turn(text, spoken))
         found += [Thread(one.words, one.question, one.said, one.worth - age) for one in threads]
         age += OLDER if threads else 0
     found.sort(key=lambda thread: -thread.worth)  # stable: of two equals the later one
@@ -121,6 +112,11 @@ def find(turns: Sequence[Turn], language: str) -> tuple[Thread, ...]:
     for thread in found:
         distinct.setdefault(words(thread.words), thread)
     return tuple(distinct.values())
+
+
+def _beginning(text: str) -> str:
+    """As much as is read, to the end of a word: a quote never holds half of one."""
+    return text if len(text) <= LONGEST_READ else text[:LONGEST_READ].rpartition(" ")[0]
 
 
 def _any_of(expressions: Sequence[str]) -> tuple[re.Pattern[str], ...]:
@@ -293,25 +289,22 @@ def _span(rest: str, spoken: Speech, *, wants: bool) -> str:
     run: list[re.Match[str]] = []
     before = 0
     for token in _WORD.finditer(rest):
-        gap = rest[before : token.start()]
         word = token[0]
-        if run and gap != " ":
+        if not run and _goes_before(word, spoken):
+            before = token.end()
+            continue
+        if run and rest[before : token.start()] != " ":
             break
         if spoken.is_a(word, "dates"):  # "for a rainy weekend": nothing of that phrase is left without its noun
             if run and not spoken.is_a(run[-1][0], "joints") and "'" not in word:
                 run = run[: _last(run, spoken, "articles", "joints")]
             break
         relative = word.lower() == "that" and run and not spoken.is_a(run[-1][0], "joints")
-        if not run and spoken.is_a(word, "possessives"):
-            before = token.end()
-            continue
-        if relative or spoken.is_a(word, "persons", "times", "links"):
-            if run or not spoken.is_a(word, "asking"):
-                break
-        elif not run and spoken.is_a(word, "joints", "filler") and not spoken.is_a(word, "articles", "asking"):
-            before = token.end()
-            continue
-        if spoken.language == "de" and run and _ends_german(run[-1][0], word, spoken):
+        if relative or (spoken.is_a(word, "persons", "links") and (run or not spoken.is_a(word, "asking"))):
+            if run and spoken.is_a(run[0][0], "asking"):  # "how the clock" is half of something
+                run = run[1:]
+            break
+        if spoken.is_a(word, "times") or (spoken.language == "de" and run and _ends_german(run[-1][0], word, spoken)):
             break
         run.append(token)
         before = token.end()
@@ -327,6 +320,15 @@ def _span(rest: str, spoken: Speech, *, wants: bool) -> str:
     if len(topic) < 3 or len(topic) > LONGEST_QUOTE or not _presentable(spelt, spoken):
         return ""
     return topic
+
+
+def _goes_before(word: str, spoken: Speech) -> bool:
+    """True for what may be left out before a topic: about my, some more of, good."""
+    if spoken.is_a(word, "articles", "asking"):
+        return False
+    return spoken.is_a(word, "joints", "filler", "possessives") or (
+        spoken.is_a(word, "hollow") and spoken.is_a(word, "links")
+    )
 
 
 def _trimmed(run: list[re.Match[str]], spoken: Speech, *, wants: bool) -> list[re.Match[str]]:
