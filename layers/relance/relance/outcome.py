@@ -88,11 +88,13 @@ def _unknown(detail: str) -> Outcome:
 
 
 _VAGUE = "the platform does not know what went wrong"
+# With a 4xx it was refused, and may be tried once more; with a 5xx it may be on its way (see _SILENT_ON_DELIVERY).
+_ONCE_MORE = _retry(_VAGUE, tries=2)
 
 # Meta advises to build on the code alone on WhatsApp: subcodes are gone since v16.
 WHATSAPP: Mapping[int, Outcome] = {
     0: _stop("the token cannot be read"),
-    1: _never(_VAGUE, alert=True),
+    1: _ONCE_MORE,
     2: _retry("the service is down for a moment"),
     3: _stop("the app lacks the capability or permission"),
     4: _retry("the app's call limit is reached", 5 * MINUTE),
@@ -106,7 +108,7 @@ WHATSAPP: Mapping[int, Outcome] = {
     130429: _retry("the number sends too fast", 4),
     130472: _never("the person is in an experiment of the platform"),
     130497: _never("the account may not write to this country"),
-    131000: _never(_VAGUE, alert=True),
+    131000: _ONCE_MORE,
     131005: _stop("permission missing or removed"),
     131008: _never("a required field is missing", alert=True),
     131009: _never("a field's value is wrong", alert=True),
@@ -145,7 +147,7 @@ WHATSAPP: Mapping[int, Outcome] = {
     134100: _never("only marketing templates may go this way", alert=True),
     134101: _retry("the template is still being synchronised", 10 * MINUTE),
     134102: _stop("the account is not eligible for marketing messages", "template"),
-    135000: _never(_VAGUE, alert=True),
+    135000: _ONCE_MORE,
     137000: _never("the person's identity key has changed"),
 }
 
@@ -165,6 +167,7 @@ MESSENGER: Mapping[tuple[int | None, int | None], Outcome] = {
     (4, 2018354): _never("the person had as many marketing messages as allowed"),
     (9, 2018352): _never("the person had as many marketing messages as allowed"),
     (10, _ANY): _stop("permission missing or removed"),
+    (10, 1545041): _never("the 24-hour window is closed"),
     (10, 1404170): _stop("the Page may not ask for opt-ins"),
     (10, 1893015): _opt_out("the person stopped these notifications"),
     (10, 1893063): _stop("the Page is restricted for a time"),

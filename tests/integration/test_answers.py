@@ -1,0 +1,190 @@
+"""What relance answers itself: taps on its own buttons, from the ledger, once, inside the window."""
+
+from dataclasses import replace
+
+import pytest
+
+from local.stack import LocalStack
+from local.webhooks import OWN_APP, build
+from relance.answer import _TEXTS, buttons, text
+from relance.bot import Bot
+from relance.channels.graph import BUTTON_TITLE
+from relance.guard.signals import Signal, read
+from relance.interaction import PAYLOAD_STOP
+from relance.pair import EVERY_BOT, Pair
+from relance.persona import LANGUAGES
+
+NOON = 1_768_478_400
+HOUR, DAY = 3600, 86_400
+MOMENT = NOON + 23 * HOUR
+WORDS = (
+    "Hello, which films are on this week?",
+    "Do you have something with a lighthouse in it?",
+    "I would like to see the old one in black and white",
+    "And is there a matinee for it?",
+    "Tell me more about the lighthouse film some time",
+)
+BOT = Bot(
+    id="1001",
+    channel="messenger",
+    name="Lumen",
+    operator="Cinema Lumen",
+    mode="live",
+    country="US",
+    zone="Europe/Paris",
+    languages=("en", "fr"),
+    app_ids=(OWN_APP,),
+    consent="soft",
+    soft_basis="people asked to be reminded",
+    contact="the box office, every day from noon",
+    notice=True,
+    enabled_at=0,
+)
+
+
+# ── the words ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("channel", ["messenger", "instagram", "whatsapp"])
+@pytest.mark.parametrize("again", [False, True])
+def test_the_buttons_fit_every_channel_and_say_what_they_do(language, channel, again):
+    """Stop first; 20 characters; WhatsApp takes three; the way to a person is always there."""
+    found = buttons(replace(BOT, channel=channel), language, again=again)
+
+    assert PAYLOAD_STOP == found[0][1]
+    assert all(len(title) <= BUTTON_TITLE for title, _ in found)
+    assert len(found) <= (3 if channel == "whatsapp" else 4)
+    assert "RELANCE_PERSON" in {payload for _, payload in found}
+    assert again is ("RELANCE_NOT_NOW" in {payload for _, payload in found})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("about", sorted(_TEXTS["en"]))
+def test_every_answer_exists_in_every_language_and_is_filled(language, about):
+    """No brace is left, the sender is named, and a stop word that it teaches is one that works."""
+    about = "why" if about == "not_written" else about
+    for used_at in (None, NOON):
+        said = text(about, bot=BOT, pair=Pair("messenger#0", "1001", used_at=used_at), language=language)
+
+        assert "{" not in said
+        assert "Lumen" in said
+        taught = {"en": "STOP", "fr": "STOP", "es": "BAJA", "pt": "SAIR", "de": "STOPP"}[language]
+        if taught in said:
+            assert read(taught) == {Signal.OPT_OUT}
+
+
+# ── taps ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def running():
+    """One stack for the module."""
+    with LocalStack(start=NOON) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running):
+    """A deployment that has just written to somebody."""
+    running.reset(NOON)
+    running.publish(BOT, enabled_at=NOON - 30 * DAY)
+    for i, words in enumerate(WORDS):
+        at = NOON - (len(WORDS) - 1 - i) * 120
+        running.post("messenger", build("messenger", "text", bot="1001", user="2002", at=at, id=f"m{i}", text=words))
+    running.travel(MOMENT)
+    running.sweep()
+    running.drain()
+    assert 1 == len(running.graph.accepted)
+    return running
+
+
+def tap(stack, payload, id="tap", at=None):
+    """The person taps one of relance's buttons."""
+    at = stack.now if at is None else at
+    body = build("messenger", "quick_reply", bot="1001", user="2002", at=at, id=id, text="x", payload=payload)
+    assert 200 == stack.post("messenger", body).status
+    stack.drain()
+
+
+def answers(stack):
+    """What was said after the follow-up."""
+    return [said.text for said in stack.graph.accepted[1:]]
+
+
+def pair(stack, bot="1001"):
+    """The only pair's row."""
+    (row,) = [row for row in stack.pairs() if row["bot"] == bot]
+    return row
+
+
+def test_the_follow_up_carries_the_ways_out(stack):
+    """As quick replies, in the conversation's language."""
+    (request,) = [r for r in stack.graph.accepted if r.follow_up_id]
+
+    titles = [reply["title"] for reply in request.body["message"]["quick_replies"]]
+    assert ["Stop", "Why this message?", "Talk to a person"] == titles
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ("RELANCE_STOP", "will not write to you again"),
+        ("RELANCE_WHY", "wrote to you once"),
+        ("RELANCE_PERSON", "the box office"),
+        ("RELANCE_FORGET", "is being erased"),
+    ],
+)
+def test_a_tap_is_answered_once_and_never_counts(stack, payload, words):
+    """From the ledger, without a model; a redelivered tap gets no second answer."""
+    register = pair(stack)["s1"]
+    tap(stack, payload)
+    tap(stack, payload)
+
+    (said,) = answers(stack)
+    assert words in said
+    assert register == pair(stack).get("s1", register)
+
+
+@pytest.mark.parametrize("payload", ["RELANCE_STOP", "RELANCE_FORGET"])
+def test_stop_and_forget_hold_at_once(stack, payload):
+    """The mark is written before anything is answered."""
+    tap(stack, payload)
+
+    assert pair(stack, EVERY_BOT)["opted_out_at"]
+
+
+def test_not_now_is_ninety_days_from_every_bot(stack):
+    """A hold on the person; no answer is owed."""
+    tap(stack, "RELANCE_NOT_NOW")
+
+    assert MOMENT + 90 * DAY == pair(stack, EVERY_BOT)["hold_until"]
+    assert [] == answers(stack)
+
+
+def test_a_stop_is_confirmed_once_for_ever(stack):
+    """One neutral confirmation at most, however often somebody taps."""
+    tap(stack, "RELANCE_STOP", id="a")
+    tap(stack, "RELANCE_STOP", id="b")
+
+    assert 1 == len(answers(stack))
+
+
+def test_a_tap_that_comes_after_its_window_is_not_answered(stack):
+    """A redelivery, a day and more later: the platform would refuse it."""
+    tap(stack, "RELANCE_WHY", at=stack.now - 25 * HOUR)
+
+    assert 1 >= len(answers(stack))
+    stack.travel(stack.now + 2 * DAY)
+    tap(stack, "RELANCE_WHY", id="late", at=stack.now - 25 * HOUR)
+    assert 1 >= len(answers(stack))
+
+
+def test_a_plain_stop_is_left_to_the_bot_that_reads_along(stack):
+    """With `tee` relance does not know what the bot answers: it takes effect and says nothing."""
+    body = build("messenger", "text", bot="1001", user="2002", at=stack.now, id="s", text="STOP")
+    stack.post("messenger", body)
+    stack.drain()
+
+    assert pair(stack, EVERY_BOT)["opted_out_at"]
+    assert [] == answers(stack)
