@@ -53,15 +53,19 @@ def judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed 
         return Refused(Reason.SAFETY_HOLD, "error")
 
 
-def _found(family: str, text: str) -> frozenset[str]:
+def _found(family: str, text: str, conversation: str) -> frozenset[str]:
     """The sections of a phrase file family that the text touches, in every language it may be written in.
 
-    A word can be harmless in one language and a hard subject in another (Spanish `sin`): only the languages the text
-    speaks for are asked, all of them where that is open.
+    A word can be harmless in one language and a hard subject in another (Spanish `sin`): where the text, or else
+    the conversation, speaks clearly for some languages, only those are asked; else all of them.
     """
-    voices = scores(text)
-    most = max(voices.values())
-    spoken = [language for language in LANGUAGES if most < _CLEAR_VOICE or voices[language] >= most / 2]
+    spoken: Sequence[str] = LANGUAGES
+    for heard in (text, conversation):
+        voices = scores(heard)
+        most = max(voices.values())
+        if most >= _CLEAR_VOICE:
+            spoken = [language for language in LANGUAGES if voices[language] >= most / 2]
+            break
     return frozenset().union(
         *(book(f"{family}.{language}").found(reading) for language in spoken for reading in readings(text))
     )
@@ -89,11 +93,14 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
     if others and (others[-1].side is Side.AGENT or _AGENT_JOINED.match(others[-1].text)):
         return Refused(Reason.HUMAN_OWNS, "human")
 
-    spoken = [_found("conversation", text) for text in said]
+    whole = "\n".join(said)
+    spoken = [_found("conversation", text, whole) for text in said]
     everything = frozenset().union(*spoken)
     if "human" in everything:
         return Refused(Reason.HUMAN_OWNS, "human")
-    if any(section.startswith("hold") for section in everything) or any(_found("topics", text) for text in said):
+    if any(section.startswith("hold") for section in everything):
+        return Refused(Reason.SAFETY_HOLD, "safety")
+    if any(_found("topics", text, whole) for text in said):
         return Refused(Reason.SAFETY_HOLD, "safety")
 
     if any("pause" in sections for sections in spoken[-_LAST_WORDS:]):

@@ -128,7 +128,7 @@ class BedrockWriter:
                 raise TemporaryFailure(f"Bedrock: {code or status}") from None
             if code == "ModelErrorException":
                 return Nothing("model error")
-            raise ConfigurationError(f"Bedrock refused the request: {code or status}") from None
+            raise ConfigurationError(f"Bedrock refuses model {self._model_id}: {code or status}") from None
         except BotoCoreError as error:  # connection, time-out, missing credentials
             if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ParamValidationError"):
                 raise ConfigurationError(f"Bedrock: {type(error).__name__}") from None
@@ -181,7 +181,7 @@ def _read(response: Mapping[str, Any]) -> Draft | Nothing:
         content = response["output"]["message"]["content"]
         answer = json.loads("".join(part["text"] for part in content if "text" in part))
         message, quote, language = (answer[name] for name in SCHEMA["required"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return Nothing("unreadable answer")
     if not (isinstance(message, str) and isinstance(quote, str) and isinstance(language, str)):
         return Nothing("unreadable answer")

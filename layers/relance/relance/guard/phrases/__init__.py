@@ -177,6 +177,11 @@ class _Index:
             else:
                 self._by_prefix.setdefault(anchor.value[:_PREFIX_KEY], []).append((anchor.value, phrase))
 
+    def all(self) -> Iterator[_Phrase]:
+        found = {id(phrase): phrase for phrases in self._by_word.values() for phrase in phrases}
+        found |= {id(phrase): phrase for phrases in self._by_prefix.values() for _, phrase in phrases}
+        yield from (*self._always, *found.values())
+
     def candidates(self, tokens: Iterable[str]) -> Iterator[_Phrase]:
         seen: set[int] = set()
         for phrase in self._always:
@@ -236,6 +241,11 @@ class PhraseBook:
                 self._whole.setdefault(section[1:], []).append(_expression(nodes))
             else:
                 (self._harmless if harmless else self._phrases).add(_Phrase(section, line, nodes), nodes)
+
+    def phrases(self) -> Iterator[_Phrase]:
+        """Every phrase and every harmless idiom, for review and tests."""
+        for index in (self._phrases, self._harmless):
+            yield from index.all()
 
     def matches(self, text: str) -> Iterator[_Phrase]:
         """Every phrase found in the text, in no particular order."""

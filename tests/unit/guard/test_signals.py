@@ -1,0 +1,135 @@
+"""A wish to be left alone, a minor and a crisis are heard; words that only look like them are not."""
+
+import statistics
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relance.guard.signals import Signal, read
+
+NOTHING: frozenset[Signal] = frozenset()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Stop", "STOP!!", "stop please", "Stop svp", "🛑 stop", "stop stop stop", "quit", "Opt out", "UNSUBSCRIBE."),
+        *("Arrêt", "désabonner", "baja", "¡Alto!", "salir", "SAIR", "descadastrar", "stopp", "Abbestellen bitte", "KÜNDIGEN"),
+        *("would you quit messaging me", "take me off the list", "I never want to hear from you again, no more messages please"),
+        *("Merci de ne plus m'écrire", "je ne veux plus de tes messages", "laissez-moi tranquille"),
+        *("deja de escribirme", "quiero darme de baja", "no quiero más mensajes"),
+        *("pare de me mandar mensagens", "não quero mais receber nada", "me tira dessa lista"),
+        *("bitte schreib mir nicht mehr", "ich will keine Nachrichten mehr", "melden Sie mich ab"),
+    ],
+)
+def test_a_no_is_heard(text: str) -> None:
+    """Stop words as the whole message, and natural phrases, in five languages."""
+    assert Signal.OPT_OUT in read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("which tram stop is closest?", "the kettle won't stop whistling", "quit smoking posters of the sixties", "end of chapter two"),
+        *("l'arrêt de tram est fermé", "je m'arrête ici pour la lecture", "baja el volumen del horno", "salir a caminar"),
+        *("vou sair mais cedo", "wann hört der Film auf?", "Stoppuhr für Eier", "don't tell me who did it"),
+    ],
+)
+def test_a_stop_word_inside_a_sentence_is_no_opt_out(text: str) -> None:
+    """Keyword anywhere is wrong: it silences people who spoke of a bus."""
+    assert Signal.OPT_OUT not in read(text)
+
+
+@pytest.mark.parametrize("payload", ["RELANCE_STOP", "STOP", "stop_messages", "UNSUBSCRIBE", "menu:opt-out", "darse_de_baja", "STOPP"])
+def test_a_stop_button_is_heard(payload: str) -> None:
+    """The payload says it, whatever the title."""
+    assert read("Non merci", payload) >= {Signal.OPT_OUT}
+
+
+@pytest.mark.parametrize("payload", ["BUS_STOP_12", "stop_at_lyon", "RELANCE_YES", "nonstop", "menu"])
+def test_another_button_is_not(payload: str) -> None:
+    """A place called stop is a place."""
+    assert read("Lyon", payload) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("i'm 14 btw", "I turn 16 in May", "im in 8th grade", "my dad won't let me stay up", "I'm a minor"),
+        *("j'ai 13 ans", "je suis en CM2", "ma mère m'a confisqué mon tel", "je suis collégienne"),
+        *("tengo 12 años", "voy en segundo de secundaria", "mi mamá no me deja usar el celular"),
+        *("tenho 15 anos", "estou no 7º ano", "minha mãe não deixa eu sair"),
+        *("ich bin 13", "gehe in die 8. Klasse", "meine Eltern erlauben das Handy nicht"),
+    ],
+)
+def test_a_minor_is_heard(text: str) -> None:
+    """An age under 18 of one's own, a school year, parents who decide."""
+    assert Signal.MINOR in read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("I have 12 tips for you", "my niece is 13", "I teach 10-year-olds", "I'm 15 minutes late", "I'm 34"),
+        *("ma fille a 14 ans", "j'ai 12 ans d'expérience", "mi sobrino tiene 11 años", "tengo 15 años de experiencia"),
+        *("minha aluna de 9 anos", "ich bin 10 Minuten zu spät", "meine Tochter ist 16", "im 15. Jahrhundert", "a-moll, also la mineur"),
+    ],
+)
+def test_an_adult_who_speaks_of_children_or_numbers_is_no_minor(text: str) -> None:
+    """A teacher, a parent, a count of things."""
+    assert Signal.MINOR not in read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("I don't want to be alive", "they'd all be better off without me", "gonna kms", "k m s", "su1cide", "I started cutting again"),
+        *("I want to go to sleep and never wake up", "asking for a friend: how many pills to die", "I was joking about suicide"),
+        *("j'ai envie de mourir", "plus la force de vivre", "je me suis scarifiée", "je me fais vomir"),
+        *("me quiero morir", "ya no quiero vivir", "estarían mejor sin mí", "me corto los brazos"),
+        *("queria sumir para sempre", "não aguento mais viver", "todos ficariam melhor sem mim"),
+        *("ich will nicht mehr leben", "ich ritze mich", "ohne mich wären alle besser dran", "habe Tabletten gehortet"),
+    ],
+)
+def test_a_crisis_is_heard(text: str) -> None:
+    """Plain, veiled, coded, projected on a friend, or taken back."""
+    assert Signal.CRISIS in read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("I'm dead lol", "that pun, kill me haha", "dying to know the ending", "how do I kill a process", "my cactus died"),
+        *("je suis mort de rire", "je meurs de faim", "me muero de risa", "muero por probarlo", "morri de rir kkkk"),
+        *("ich lach mich tot", "ich sterbe vor Hunger", "the hero dies in act three", "I cut my hair"),
+    ],
+)
+def test_a_figure_of_speech_is_no_crisis(text: str) -> None:
+    """Laughing, hunger, plants, computers and stories."""
+    assert Signal.CRISIS not in read(text)
+
+
+@given(st.text(st.characters(), max_size=400), st.text(st.characters(), max_size=40))
+def test_reading_never_fails(text: str, payload: str) -> None:
+    """Whatever a phone can send, the webhook lives."""
+    assert isinstance(read(text, payload), frozenset)
+
+
+def _median_seconds(text: str, times: int) -> float:
+    read(text)
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        read(text)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+def test_reading_is_quick_and_linear() -> None:
+    """The budget is 150 µs for 280 characters; the test allows for a busy machine, and guards against blow-ups."""
+    sentence = "Thanks for the soup idea! My sister would rather leave the garlic out, so how long may it simmer then? "
+    assert _median_seconds((sentence * 3)[:280], 50) < 0.001
+    for hostile in ("i want to " * 400, "a b " * 1_000, "no no " * 700, "x" * 4_000, "!?" * 2_000):
+        assert _median_seconds(hostile, 3) < 0.1
