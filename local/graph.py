@@ -381,7 +381,9 @@ class GraphStandIn:
                 account = self._account("me", token)
                 if account.issued is not None and now - account.issued < DAY:
                     raise Refusal(190, text="Session key invalid: the token must be at least 24 hours old")
-                fault = next((each for each in self._renewal_faults if each.matches("instagram", account.bot, "")), None)
+                fault = next(
+                    (each for each in self._renewal_faults if each.matches("instagram", account.bot, "")), None
+                )
                 if fault is not None:
                     fault.times -= 1
                     if fault.code is None:
@@ -393,9 +395,7 @@ class GraphStandIn:
                 error = {"message": refusal.text, "type": "OAuthException", "code": refusal.code}
                 return _Reply(refusal.status, json.dumps({"error": error}).encode())
             new = f"IGAA-renewed-{len(self.renewals) + 1:04d}"
-            self.register_token(
-                new, account.bot, channel=account.channel, app_secret=account.app_secret, issued=now
-            )
+            self.register_token(new, account.bot, channel=account.channel, app_secret=account.app_secret, issued=now)
             self.renewals.append("renewed")
             answer = {"access_token": new, "token_type": "bearer", "expires_in": TOKEN_LIFE}
             return _Reply(200, json.dumps(answer).encode())

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import boto3
 import pytest
@@ -28,6 +29,7 @@ BOT = Bot(
     persona=Persona(voice="A film guide who is brief and precise."),
 )
 PATH = f"/relance/bots/{BOT.id}"
+EVENT = json.loads((Path(__file__).parents[2] / "events/refresher-schedule.json").read_text(encoding="utf-8"))
 FIRST = f"token-of-{BOT.id}"
 
 
@@ -51,7 +53,7 @@ def look(stack):
     """One run of the refresher; None when it failed."""
     failures = len(stack.failures)
     try:
-        return stack.invoke("Refresher", {})
+        return stack.invoke("Refresher", EVENT)
     except Exception:
         assert len(stack.failures) == failures + 1
         return None
@@ -205,17 +207,23 @@ def test_no_token_is_in_logs_errors_or_answers(day_old):
         assert token not in said
 
 
-def test_a_year_passes_and_the_bot_still_writes(stack):
+def test_months_pass_and_the_bot_still_writes(stack):
     """The schedule alone keeps the token alive; the stand-in ends each one after sixty days."""
     stack.publish(BOT, enabled_at=stack.now)
     stack.graph.register_token(FIRST, BOT.id, channel="instagram", issued=stack.now)
-    for _ in range(365):
+    for _ in range(100):
         stack.travel(stack.now + DAY)
         look(stack)
     # After the first day, then whenever twenty of its sixty days have passed.
-    assert ["renewed"] * (1 + 364 // 20) == stack.graph.renewals
+    assert ["renewed"] * (1 + 99 // 20) == stack.graph.renewals
 
-    words = ("Which films are on?", "One with a lighthouse?", "The old one", "A matinee?", "Tell me about the lighthouse film")
+    words = (
+        "Which films are on?",
+        "One with a lighthouse?",
+        "The old one",
+        "A matinee?",
+        "Tell me about the lighthouse film",
+    )
     for i, text in enumerate(words):
         at = stack.now - 600 + i * 120
         stack.post("instagram", build("instagram", "text", bot=BOT.id, user="2002", at=at, id=f"m{i}", text=text))

@@ -429,7 +429,11 @@ def test_tokens_are_looked_at_daily_and_two_alarms_ring_long_before_one_ends() -
     schedule = FUNCTIONS["Refresher"]["Events"]["Schedule"]
     assert (schedule["Type"], schedule["Properties"]["ScheduleExpression"]) == ("ScheduleV2", "rate(1 day)")
     soon, failing = (RESOURCES[name]["Properties"] for name in ("TokenEndsSoon", "TokenRefreshFailures"))
-    assert (soon["MetricName"], soon["ComparisonOperator"], soon["Threshold"]) == ("TokenDaysLeft", "LessThanThreshold", 14)
+    assert (soon["MetricName"], soon["ComparisonOperator"], soon["Threshold"]) == (
+        "TokenDaysLeft",
+        "LessThanThreshold",
+        14,
+    )
     assert (failing["MetricName"], failing["EvaluationPeriods"], failing["DatapointsToAlarm"]) == ("Errors", 3, 3)
     for alarm in (soon, failing):
         assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Refresher"}}]

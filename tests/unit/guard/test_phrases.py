@@ -1,5 +1,7 @@
 """The small notation of the phrase files does what its description says."""
 
+
+
 import pytest
 
 from relance.guard.phrases import PhraseBook, book

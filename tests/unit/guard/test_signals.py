@@ -1,5 +1,7 @@
 """A wish to be left alone, a minor and a crisis are heard; words that only look like them are not."""
 
+# ruff: noqa: E501 (one example a line, as people type them)
+
 import statistics
 import time
 

@@ -1,7 +1,7 @@
 """May this conversation be continued at all? Judged by what the user wrote, before anything is written."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,6 +23,7 @@ MOST_TURNS = 60
 _LAST_WORDS = 3
 # From so many votes on, a text is taken to be in a language and not in all of them.
 _CLEAR_VOICE = 2.0
+_HINT = 1.0
 _AGENT_JOINED = re.compile(r"^\s*\[[^\]]{0,60}\]")
 
 
@@ -57,18 +58,23 @@ def _found(family: str, text: str, conversation: str) -> frozenset[str]:
     """The sections of a phrase file family that the text touches, in every language it may be written in.
 
     A word can be harmless in one language and a hard subject in another (Spanish `sin`): where the text, or else
-    the conversation, speaks clearly for some languages, only those are asked; else all of them.
+    the conversation, speaks clearly for some languages, only those are asked (and any the text hints at); else all.
     """
-    spoken: Sequence[str] = LANGUAGES
-    for heard in (text, conversation):
-        voices = scores(heard)
-        most = max(voices.values())
-        if most >= _CLEAR_VOICE:
-            spoken = [language for language in LANGUAGES if voices[language] >= most / 2]
-            break
+    voices = scores(text)
+    if max(voices.values()) >= _CLEAR_VOICE:
+        spoken = _loudest(voices)
+    else:
+        around = scores(conversation)
+        spoken = _loudest(around) if max(around.values()) >= _CLEAR_VOICE else set(LANGUAGES)
+        spoken |= {language for language in LANGUAGES if voices[language] >= _HINT}
     return frozenset().union(
         *(book(f"{family}.{language}").found(reading) for language in spoken for reading in readings(text))
     )
+
+
+def _loudest(voices: Mapping[str, float]) -> set[str]:
+    most = max(voices.values())
+    return {language for language in LANGUAGES if voices[language] >= most / 2}
 
 
 @cache

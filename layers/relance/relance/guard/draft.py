@@ -1,5 +1,7 @@
 """May this draft be sent? It must show what it is; where it cannot, it is refused and the refusing gate is named."""
 
+# ruff: noqa: E501 (an alternation of words is easier to review on one line)
+
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
@@ -7,7 +9,7 @@ from difflib import SequenceMatcher
 from relance.bot import Bot
 from relance.guard.language import decide, scores
 from relance.guard.phrases import book
-from relance.guard.text import plain, readings, words
+from relance.guard.text import readings, words
 from relance.interaction import Side, Turn
 from relance.persona import LANGUAGES, Draft
 
@@ -99,7 +101,7 @@ _LINK = re.compile(
     re.I,
 )
 _CODE_NAMES = re.compile(r"\b(?:node|vue|react|next|express|three|d3|p5|chart|nuxt|discord|asp|socket)\.(?:js|ts|net|io)\b|\b(?:e|i|a|z|d|p|u|s)\.(?:g|e|m|b|h|s|a|k)\.", re.I)
-_EMAIL = re.compile(r"\S+@\S+\.\w+|\b\w+ ?(?:\(at\)|\[at\]|\bat\b|arroba) ?\w+ ?(?:\.|dot|punto|ponto|punkt|point) ?\w{2,}|\S+@\S+", re.I)
+_EMAIL = re.compile(r"\S+@\S+\.\w+|\b\w+ ?(?:\(at\)|\[at\]|\bat\b|arroba) ?\w+(?: ?(?:dot|punto|ponto|punkt|point) ?|\.)\w{2,}|\S+@\S+", re.I)
 _HANDLE = re.compile(r"(?<![\w.])@\w{2,}|\b(?:instagram|insta|telegram|snap(?:chat)?|tiktok|discord|signal|facebook|linkedin|twitter)\b[^.?!]{0,20}(?:[:@]|\b(?:handle|account|profil\w*|perfil|compte|cuenta|conta|konto)\b)", re.I)
 _PHONE = re.compile(r"(?<![\w.,])\+?\(?\d(?:[\s().\-/]{0,2}\d){6,16}(?![\w,]|\.\d)")
 _STREET = re.compile(

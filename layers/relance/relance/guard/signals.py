@@ -1,5 +1,7 @@
 """Hears in a user's text what must take effect at once: a wish to be left alone, a minor, a crisis."""
 
+# ruff: noqa: E501 (an alternation is easier to review on one line)
+
 import re
 from enum import StrEnum
 from functools import cache

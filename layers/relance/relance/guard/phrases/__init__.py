@@ -10,8 +10,9 @@ A phrase is a row of words in any spelling that `guard.text` folds together. In 
     BEGIN END   the edge of the text   FULL        a sentence ends here    ASK    a question ends here
     NOT(a|b)    none of these follows
 
-`[section]` begins a family (`[=section]`: its phrases count only as the whole message); `@name = phrase` names a part that later lines use as `@name`; a line that begins with
-`- ` is an idiom that means no harm and is struck out before the section's file is searched; `#` begins a comment.
+`[section]` begins a family (`[=section]`: its phrases count only as the whole message); `@name = phrase` names a
+part that later lines use as `@name`; a line that begins with `- ` is an idiom that means no harm and is struck out
+before the section's file is searched; `#` begins a comment.
 
 Matching is linear: an index from the rarest word of each phrase picks the few phrases worth trying, and every gap
 is bounded.
@@ -111,9 +112,9 @@ def _expression(sequence: Iterable[_Node]) -> str:
         else:
             joined = "|".join(_expression(alternative) for alternative in node.alternatives)
             piece = f"(?!{joined})" if node.kind == "not" else f"(?:{joined})"
-        most = _REPEATS if node.kind == "group" else 1
-        least = 0 if node.optional else 1
-        pieces.append(f"(?:{piece}){{{least},{most if node.optional or node.repeats else 1}}}" if node.optional or node.repeats else piece)
+        if node.optional or node.repeats:
+            piece = f"(?:{piece}){{{0 if node.optional else 1},{_REPEATS if node.kind == 'group' else 1}}}"
+        pieces.append(piece)
     return "".join(pieces)
 
 
