@@ -4,6 +4,7 @@ import json
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from local.cli_people import app
@@ -17,13 +18,27 @@ CANARY = "kanarienvogel"
 KEY = user_key("whatsapp", NUMBER, PEPPER.encode())
 
 
+class Stacks:
+    """CloudFormation, as far as the command asks it: the outputs of one stack."""
+
+    def __init__(self, outputs):
+        self.outputs = outputs
+
+    def describe_stacks(self, StackName):  # noqa: N803 - the name is AWS's
+        if StackName != "relance":
+            error = {"Error": {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}}
+            raise ClientError(error, "DescribeStacks")
+        listed = [{"OutputKey": name, "OutputValue": value} for name, value in self.outputs.items()]
+        return {"Stacks": [{"StackName": StackName, "Outputs": listed}]}
+
+
 @pytest.fixture
-def deployed(stack):
+def deployed(stack, monkeypatch):
     """The stack's outputs, where CloudFormation would tell them; one conversation."""
-    outputs = {name: {"Value": value} for name, value in stack.template.outputs.items()}
-    resource = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "beside"}}
-    template = {"Resources": {"Beside": resource}, "Outputs": outputs}
-    boto3.client("cloudformation").create_stack(StackName="relance", TemplateBody=json.dumps(template))
+    client, stacks = boto3.client, Stacks(stack.template.outputs)
+    monkeypatch.setattr(
+        boto3, "client", lambda service, **more: stacks if service == "cloudformation" else client(service, **more)
+    )
     for n in range(5):
         text = build("whatsapp", "text", bot="106", user=NUMBER, at=NOON - 90 + n, id=f"w{n}", text=CANARY)
         stack.post("whatsapp", text)

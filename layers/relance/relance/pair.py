@@ -76,6 +76,7 @@ class Pair:
     `opened_at` is the last act that opened the platform's window without counting (a reaction, a referral).
     `attempts` counts clean refusals since the last decision. `alias` names the key that this one's owner moved to,
     `former` the key they came from. `changes` counts messages edited or taken back.
+    `erased_at` is when the person asked to be forgotten: nothing written until then is taken in again.
     `account` is the WhatsApp business account of the bot's number, `language` the one the follow-up was written in. `paused` and `paused_templates` say what the
     platform has stopped for the bot or its account; they are read from rows of their own.
     """
@@ -97,6 +98,7 @@ class Pair:
     former: str = ""
     changes: int | None = None
     outcome_at: int | None = None
+    erased_at: int | None = None
     account: str = ""
     language: str = ""
     paused: str = ""

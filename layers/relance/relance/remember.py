@@ -147,6 +147,8 @@ class _Desk:
             also=who.number_user,
             account=event.account,
         )
+        if pair.erased_at is not None and event.at <= pair.erased_at:
+            return  # delivered after the person asked to be forgotten: neither counted nor kept
         self._keep(event, pair.user)
         self.report.counted += 1
         self._start_timer(pair)

@@ -464,7 +464,7 @@ def test_a_handover_says_who_owns_the_thread(told, effect):
         ({"event": "ACCOUNT_DELETED"}, Effect.BOT_PAUSED),
         ({"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": "DISABLE"}}, Effect.BOT_PAUSED),
         ({"event": "DISABLED_UPDATE"}, Effect.BOT_PAUSED),
-        ({"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": "REINSTATE"}}, Effect.IGNORED),
+        ({"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": "REINSTATE"}}, Effect.BOT_PAUSED),
         ({"event": "VERIFIED_ACCOUNT"}, Effect.IGNORED),
     ],
 )

@@ -17,6 +17,7 @@ from relance.pair import (
     account_key,
     channel_of,
     entry,
+    entry_time,
     insert,
     shard_of,
     together,
@@ -57,6 +58,7 @@ def read_pair(item: Item) -> Pair:
         planned_s1=text(item, "planned_s1"),
         attempts=number(item, "attempts") or 0,
         changes=number(item, "changes"),
+        erased_at=number(item, "erased_at"),
         outcome_at=number(item, "outcome_at"),
         alias=text(item, "alias"),
         former=text(item, "former"),
@@ -143,7 +145,11 @@ class PairStore:
     ) -> tuple[Pair, bool]:
         # Entries are in one total order (second, then message), so that the register depends on the set of messages
         # alone. Whatever is not newer than s1 takes the other path; the refusal brings the row, so it needs no read.
-        condition = PairRow.alias.does_not_exist() & (PairRow.s1.does_not_exist() | (PairRow.s1 < new))
+        condition = (
+            PairRow.alias.does_not_exist()
+            & (PairRow.s1.does_not_exist() | (PairRow.s1 < new))
+            & (PairRow.erased_at.does_not_exist() | (PairRow.erased_at < entry_time(new)))
+        )
         actions = [
             PairRow.s5.set(PairRow.s4 | ""),
             PairRow.s4.set(PairRow.s3 | ""),
@@ -168,7 +174,8 @@ class PairStore:
                 item = self._get(user, bot)
             pair = read_pair(item) if item is not None else Pair(user, bot)
             merged = insert(pair.register, new)
-            if pair.alias or merged == pair.register:
+            forgotten = pair.erased_at is not None and entry_time(new) <= pair.erased_at
+            if pair.alias or forgotten or merged == pair.register:
                 return pair, _is_linked(item)
             try:
                 answer = self._db.update(

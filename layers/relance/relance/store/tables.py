@@ -70,6 +70,7 @@ class PairRow(Model):
     language = UnicodeAttribute(null=True)
     attempts = NumberAttribute(null=True)
     changes = NumberAttribute(null=True)
+    erased_at = NumberAttribute(null=True)
     verdict = UnicodeAttribute(null=True)
     verdict_at = NumberAttribute(null=True)
     verdict_s1 = UnicodeAttribute(null=True)
