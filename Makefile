@@ -43,7 +43,7 @@ demo: $(DEV) ## A fortnight of conversations on this machine: who is written to,
 
 .PHONY: test
 test: $(DEV) ## Unit, integration and journey tests, under three minutes
-	@.venv/bin/python -m pytest $(TESTS)
+	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
 .PHONY: lint
 lint: $(DEV) $(SAM) ## Style of the code, and the template

@@ -17,7 +17,10 @@ from relance.interaction import CHANNELS
 FOUND_WRONG, BAD_USE = 1, 2
 
 # Commands with a module of their own: name → (module, its Typer application, one line of help).
-_ELSEWHERE = {"bots": ("local.cli_bots", "app", "Check, publish, pause and resume bots.")}
+_ELSEWHERE = {
+    "bots": ("local.cli_bots", "app", "Check, publish, pause and resume bots."),
+    "people": ("local.cli_people", "app", "What an operator does for one person: stop, erase, record a yes, show."),
+}
 
 
 class _Lazy(TyperGroup):

@@ -370,9 +370,6 @@ def test_a_failure_that_comes_later_stops_the_bots_other_follow_ups(stack):
     assert ["paused"] == [row["reason"] for row in pairs(stack) if "used_at" not in row]
 
 
-@pytest.mark.xfail(
-    reason="remember._heed heeds a STOP of the bot only: the status does not name the template", strict=True
-)
 @pytest.mark.parametrize("code", [132015, 132016])
 def test_a_template_that_whatsapp_drops_later_is_used_no_more(stack, code):
     """Accepted, held for quality, then dropped as paused: the template stops, the bot does not."""
@@ -385,7 +382,6 @@ def test_a_template_that_whatsapp_drops_later_is_used_no_more(stack, code):
     assert (False, True) == (is_paused(stack), is_template_paused(stack))
 
 
-@pytest.mark.xfail(reason="nothing counts how often a person was undeliverable", strict=True)
 def test_somebody_who_is_undeliverable_twice_is_suppressed(stack):
     """131026 once may be an old app; twice, and by another bot, it is a person who is gone or who blocked us."""
     ready(stack, "whatsapp", bots=2)
@@ -515,7 +511,6 @@ def test_a_limit_that_does_not_end_ends_in_silence(stack, channel, code):
     assert [] == stack.graph.accepted
 
 
-@pytest.mark.xfail(reason="each pair backs off alone: no row holds a bot back for a while", strict=True)
 @pytest.mark.parametrize(
     ("channel", "code"), [("whatsapp", 4), ("whatsapp", 80007), ("messenger", 613), ("instagram", 4)]
 )

@@ -77,6 +77,7 @@ class Pair:
     `attempts` counts clean refusals since the last decision. `alias` names the key that this one's owner moved to,
     `former` the key they came from. `changes` counts messages edited or taken back.
     `erased_at` is when the person asked to be forgotten: nothing written until then is taken in again.
+    `busy_until` ends a rate limit that the platform set for the whole bot.
     `account` is the WhatsApp business account of the bot's number, `language` the one the follow-up was written in. `paused` and `paused_templates` say what the
     platform has stopped for the bot or its account; they are read from rows of their own.
     """
@@ -103,6 +104,7 @@ class Pair:
     language: str = ""
     paused: str = ""
     paused_templates: tuple[str, ...] = ()
+    busy_until: int | None = None
 
     @property
     def times(self) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from relance.interaction import (
     Side,
 )
 from relance.outbox import Ask, Outbox
-from relance.outcome import Outcome, OutcomeClass, classify_status
+from relance.outcome import UNDELIVERABLE, OutcomeClass, classify_status
 from relance.pair import Identity, Pair, identify
 from relance.store.interactions import InteractionStore
 from relance.store.pairs import PairStore
@@ -271,8 +271,9 @@ class _Desk:
     def _settle(self, event: Event, who: Identity) -> None:
         """Only receipts of relance's own message are of interest: all others cost no request."""
         outcome = _SETTLED.get(event.kind)
+        template = None
         if outcome and event.follow_up_id:
-            self.pairs.settle(
+            template = self.pairs.settle(
                 who.user,
                 event.bot,
                 follow_up_id=event.follow_up_id,
@@ -281,15 +282,24 @@ class _Desk:
                 at=self._when(event),
             )
         if event.effect is Effect.STATUS_FAILED:
-            self._heed(classify_status(event.channel, event.code), event, who)
+            self._heed(event, who, template)
 
-    def _heed(self, outcome: Outcome, event: Event, who: Identity) -> None:
+    def _heed(self, event: Event, who: Identity, template: str | None) -> None:
         """What a late failure says of the person or the account holds for relance, whoever had sent the message."""
-        if outcome.suppress:
+        outcome = classify_status(event.channel, event.code)
+        gone = event.code == UNDELIVERABLE and self._gone(event, who)
+        if outcome.suppress or gone:
             for user in self._keys(who):
                 self.pairs.opt_out(user, self._when(event))
         if outcome.kind is OutcomeClass.STOP and outcome.stops == "bot":
             self.pairs.pause_account(event.channel, event.bot, f"{event.code} {outcome.detail}")
+        elif outcome.kind is OutcomeClass.STOP and template:
+            self.pairs.pause_account(event.channel, event.bot, outcome.detail, template=template)
+
+    def _gone(self, event: Event, who: Identity) -> bool:
+        """WhatsApp could not deliver a second message to this person: gone, or they blocked the business."""
+        message_id = event.message_ids[0] if event.message_ids else event.message_id
+        return self.pairs.undeliverable(who.user, message_id) > 1
 
     def _pause(self, event: Event) -> None:
         """The platform stopped a bot, an account or a template."""

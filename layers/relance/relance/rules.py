@@ -211,6 +211,8 @@ def verdict(pair: Pair, person: Person, bot: Bot | None, deployment: Deployment,
         return Drop(refusal or Reason.UNKNOWN_BOT)
     if is_outage(deployment, now, rules):
         return Wait(max(deployment.catch_up_until or 0, now + rules.lease), Reason.OUTAGE)
+    if pair.busy_until is not None and pair.busy_until > now:
+        return Wait(pair.busy_until, Reason.OUTAGE)  # the platform has no room for this bot: one refusal tells for all
     planned = plan(pair, person, bot, rules)
     if isinstance(planned, Reason):
         return Drop(planned)

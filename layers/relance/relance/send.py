@@ -14,7 +14,7 @@ from relance.events import Bus, Happened
 from relance.guard import conversation
 from relance.guard import draft as draft_guard
 from relance.interaction import DAY, Side, Turn
-from relance.outcome import Outcome, OutcomeClass
+from relance.outcome import ACCOUNT_LIMITS, UNDELIVERABLE, Outcome, OutcomeClass
 from relance.pair import Pair, Person
 from relance.parameters import Rules
 from relance.persona import Brief, Draft, Nothing
@@ -232,6 +232,7 @@ class Sender:
             language=message.language,
             now=now,
             cooldown=self.rules.cooldown,
+            template=message.template.name if message.template else "",
         )
         if refused:
             # Something changed since it was judged. The timer still runs and the next ring judges anew.
@@ -248,9 +249,12 @@ class Sender:
             if outcome.stops == "template" and bot.template is not None:
                 self.pairs.pause_account(bot.channel, bot.id, outcome.detail, template=bot.template.name)
             else:
-                self._pause(bot, f"{outcome.code or ''} {outcome.detail}".strip(), now, outcome.code)
+                code = "" if outcome.code is None else f"{outcome.code} "
+                self._pause(bot, f"{code}{outcome.detail}", now, outcome.code)
         # Twice as long after each refusal: an hour of the platform's trouble must not use up all tries.
         wait = max(outcome.retry_after or 0, self.rules.sweep) * 2 ** min(pair.attempts, 5)
+        if outcome.code in ACCOUNT_LIMITS:
+            self.pairs.busy(bot.channel, bot.id, now + min(wait, LONGEST_WAIT))
         self.pairs.release(
             pair,
             case.person,
@@ -293,7 +297,8 @@ class Sender:
             message_id=outcome.message_id,
             now=now,
         )
-        if outcome.kind is OutcomeClass.OPT_OUT or outcome.suppress:
+        gone = outcome.code == UNDELIVERABLE and self.pairs.undeliverable(pair.user, message.follow_up_id) > 1
+        if outcome.suppress or gone:
             self.pairs.opt_out(pair.user, now)
         if outcome.kind is OutcomeClass.ACCEPTED:
             self.interactions.keep(

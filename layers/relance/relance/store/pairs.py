@@ -500,6 +500,29 @@ class PairStore:
         value = {"S": why} if template else why
         self._db.update(self._table, account_key(channel, id_), EVERY_BOT, actions=[attribute.set(value)])
 
+    def busy(self, channel: str, id_: str, until: int) -> None:
+        """A rate limit of the whole bot: its other pairs are not sent into the same wall before `until`."""
+        self._conditionally(
+            account_key(channel, id_),
+            EVERY_BOT,
+            actions=[PairRow.busy_until.set(until)],
+            condition=PairRow.busy_until.does_not_exist() | (PairRow.busy_until < until),
+        )
+
+    def undeliverable(self, user: str, message_id: str) -> int:
+        """How many messages to this person could not be delivered: an old app once, somebody who is gone twice."""
+        answer = self._db.update(
+            self._table,
+            user,
+            EVERY_BOT,
+            actions=[
+                Path(["undeliverable"]).add({"SS": [entry(0, message_id)]}),
+                PairRow.expires_at.set(PairRow.keep_until | FOREVER),
+            ],
+            return_values="ALL_NEW",
+        )
+        return len(answer["Attributes"]["undeliverable"]["SS"])
+
     # ── the reservation ─────────────────────────────────────────────────────────────────────────────────────
 
     def reserve(
@@ -513,6 +536,7 @@ class PairStore:
         language: str,
         now: int,
         cooldown: int,
+        template: str = "",
     ) -> tuple[str, ...]:
         """Spend the follow-up before it is delivered. () when it is ours, else which conditions failed.
 
@@ -538,6 +562,7 @@ class PairStore:
                 PairRow.used_at.set(now),
                 PairRow.follow_up_id.set(follow_up_id),
                 PairRow.route.set(route),
+                PairRow.template.set(template),
                 PairRow.language.set(language),
                 PairRow.outcome.set("reserved"),
                 PairRow.outcome_at.set(now),
@@ -663,8 +688,11 @@ class PairStore:
             & PairRow.outcome.is_in("reserved", "unknown"),
         )
 
-    def settle(self, user: str, bot: str, *, follow_up_id: str, outcome: str, code: int | None, at: int) -> bool:
-        """A receipt tells what became of our follow-up. `failed` and `read` are final; order does not matter."""
+    def settle(self, user: str, bot: str, *, follow_up_id: str, outcome: str, code: int | None, at: int) -> str | None:
+        """A receipt tells what became of our follow-up. `failed` and `read` are final; order does not matter.
+
+        Returns the name of the template it was sent by (empty: none), or None if this settled nothing.
+        """
         actions = [PairRow.outcome.set(outcome), PairRow.outcome_at.set(at)]
         if code is not None:
             actions.append(PairRow.outcome_code.set(code))
@@ -676,14 +704,16 @@ class PairStore:
             condition &= ~PairRow.outcome.is_in(*later)
         for _ in range(_HOPS):
             try:
-                self._db.update(self._table, user, bot, actions=actions, condition=condition)
+                answer = self._db.update(
+                    self._table, user, bot, actions=actions, condition=condition, return_values="ALL_NEW"
+                )
             except ConditionFailed as refused:
                 user = text(refused.item, "alias") if refused.item else ""
                 if not user:
-                    return False
+                    return None
             else:
-                return True
-        return False
+                return text(answer["Attributes"], "template")
+        return None
 
     def answer_once(self, pair: Pair, about: str, message_id: str) -> bool:
         """Take one question for answered before the answer leaves. False: it was answered, or the pair is gone.
@@ -793,6 +823,7 @@ def _with_pauses(pair: Pair, rows: dict[str, Item]) -> Pair:
     return replace(
         pair,
         paused=next((text(row, "paused") for row in found if "paused" in row), ""),
+        busy_until=max((number(row, "busy_until") or 0 for row in found), default=0) or None,
         paused_templates=tuple(
             name.removeprefix(_TEMPLATE) for row in found for name in row if name.startswith(_TEMPLATE)
         ),

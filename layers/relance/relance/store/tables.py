@@ -58,6 +58,7 @@ class PairRow(Model):
     account = UnicodeAttribute(null=True)
     # the row of a platform account
     paused = UnicodeAttribute(null=True)
+    busy_until = NumberAttribute(null=True)
     linked = BooleanAttribute(null=True)
     # the ledger: verdicts, reasons, outcome, times; no text
     used_at = NumberAttribute(null=True)
@@ -67,6 +68,7 @@ class PairRow(Model):
     outcome_code = NumberAttribute(null=True)
     message_id = UnicodeAttribute(null=True)
     route = UnicodeAttribute(null=True)
+    template = UnicodeAttribute(null=True)
     language = UnicodeAttribute(null=True)
     attempts = NumberAttribute(null=True)
     changes = NumberAttribute(null=True)
