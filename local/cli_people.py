@@ -28,14 +28,23 @@ from relance.store.tables import Database, Item, text
 OK, PROBLEM, BAD_USE = 0, 1, 2
 
 # What `show` tells: marks and the ledger. The address, the register's entries and links to other keys stay out.
-_MARKS = ("opted_out_at", "consent_at", "minor", "hold_until", "last_follow_up_at", "human_until", "echo_at", "erased_at")
+_MARKS = (
+    "opted_out_at",
+    "consent_at",
+    "minor",
+    "hold_until",
+    "last_follow_up_at",
+    "human_until",
+    "echo_at",
+    "erased_at",
+)
 _LEDGER = ("used_at", "outcome", "outcome_at", "outcome_code", "route", "verdict", "reason", "verdict_at", "due_at")
 _LEDGER += ("erased_at", "expires_at")
 
 app = typer.Typer(
     name="people",
     help="Stop, erase, or record a yes for one person; show what is known of them (marks, never words).",
-    epilog="Exit codes: 0 done, 1 it could not be done, 2 bad use. Credentials and region are found as boto3 finds them.",
+    epilog="Exit codes: 0 done, 1 not done, 2 bad use. Credentials and region are found as boto3 finds them.",
     no_args_is_help=True,
 )
 _out = Console(highlight=False, soft_wrap=True)
@@ -161,7 +170,7 @@ def erase(channel: Channel, address: Address, stack_name: Stack, yes: Yes = Fals
     _confirm("Erase everything about this person? It cannot be undone.", yes)
     with _person(channel, address, stack_name, region) as person:
         now = utc_now()
-        for key in person.keys():
+        for key in person.keys():  # noqa: SIM118 - a method, not a mapping
             person.deployment.pairs.opt_out(key, now)
         person.deployment.erasures.forget(person.key, now)
         _out.print(f"stopped, and queued for erasure: {escape(person.key)}")

@@ -52,9 +52,7 @@ def said(at, id, text=f"{CANARY} tell me about the film", kind="text", user=PSID
 
 def talk(stack, last=NOON - 60, messages=5, user=PSID, bot="1001"):
     """A conversation whose last message is at `last`; returns what was posted."""
-    bodies = [
-        said(last - (messages - 1 - n) * 60, f"m{user}-{last}-{n}", user=user, bot=bot) for n in range(messages)
-    ]
+    bodies = [said(last - (messages - 1 - n) * 60, f"m{user}-{last}-{n}", user=user, bot=bot) for n in range(messages)]
     for each in bodies:
         stack.post("messenger", each)
     return bodies
@@ -65,8 +63,12 @@ def erase(stack, *erasures):
     arn = stack.template.arn("ErasuresQueue")
     records = [
         _sqs_record(
-            {"MessageId": f"e{n}", "ReceiptHandle": "r", "Body": body(each) if not isinstance(each, str) else each,
-             "MD5OfBody": ""},
+            {
+                "MessageId": f"e{n}",
+                "ReceiptHandle": "r",
+                "Body": body(each) if not isinstance(each, str) else each,
+                "MD5OfBody": "",
+            },
             arn,
         )
         for n, each in enumerate(erasures)
@@ -368,9 +370,7 @@ def test_what_was_said_under_a_former_id_is_forgotten_as_well(stack):
     """The number changed in between."""
     new = "12015550199"
     stack.post("whatsapp", build("whatsapp", "text", bot="106", user=NUMBER, at=NOON - 90, id="w1", text=CANARY))
-    stack.post(
-        "whatsapp", build("whatsapp", "id_change", bot="106", user=NUMBER, at=NOON - 60, id="s1", new=new)
-    )
+    stack.post("whatsapp", build("whatsapp", "id_change", bot="106", user=NUMBER, at=NOON - 60, id="s1", new=new))
     erase(stack, Forget(key(new, "whatsapp"), NOON))
 
     assert CANARY not in everything(stack)
@@ -497,7 +497,9 @@ def test_metas_callback_is_confirmed_with_a_page_that_exists(stack, name):
 
 def test_a_forged_request_is_refused_and_nothing_is_stored(stack):
     """Anybody can find the URL."""
-    forged = stack.request("Eraser", "POST", "/deletion", body=b"signed_request=AAAA.eyJhbGdvcml0aG0iOiJITUFDLVNIQTI1NiJ9")
+    forged = stack.request(
+        "Eraser", "POST", "/deletion", body=b"signed_request=AAAA.eyJhbGdvcml0aG0iOiJITUFDLVNIQTI1NiJ9"
+    )
 
     assert 401 == forged.status
     assert [] == stack.pairs() == stack.interactions() == stack.bots()

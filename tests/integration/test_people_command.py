@@ -24,7 +24,7 @@ class Stacks:
     def __init__(self, outputs):
         self.outputs = outputs
 
-    def describe_stacks(self, StackName):  # noqa: N803 - the name is AWS's
+    def describe_stacks(self, StackName):
         if StackName != "relance":
             error = {"Error": {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}}
             raise ClientError(error, "DescribeStacks")

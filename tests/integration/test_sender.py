@@ -404,7 +404,9 @@ def test_a_token_that_was_just_replaced_is_no_reason_to_pause(stack):
     _warm(stack)
     module = sys.modules["relance_function_Sender"]
     module.sender.secrets.read(("/relance/bots/1001/token", "/relance/bots/1001/app-secret"))
-    boto3.client("ssm").put_parameter(Name="/relance/bots/1001/token", Value="EAA-new", Type="SecureString", Overwrite=True)
+    boto3.client("ssm").put_parameter(
+        Name="/relance/bots/1001/token", Value="EAA-new", Type="SecureString", Overwrite=True
+    )
     stack.graph.fault(times=1, status=401, code=190)
     stack.graph.register_token("EAA-new", "1001", channel="messenger")
     stack.run_until(queued_at + HOUR)

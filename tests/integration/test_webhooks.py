@@ -118,7 +118,10 @@ def test_a_base64_body_is_decoded_before_it_is_verified(stack, channel):
 
 
 HOSTILE = {
-    "lone surrogate": b'{"object":"page","entry":[{"id":"1001","time":1,"messaging":[{"sender":{"id":"2002"},"recipient":{"id":"1001"},"timestamp":1768478340000,"message":{"mid":"m_1","text":"\\ud800"}}]}]}',
+    "lone surrogate": (
+        b'{"object":"page","entry":[{"id":"1001","time":1,"messaging":[{"sender":{"id":"2002"},"recipient":'
+        b'{"id":"1001"},"timestamp":1768478340000,"message":{"mid":"m_1","text":"\\ud800"}}]}]}'
+    ),
     "NaN": b'{"object":"page","entry":[{"id":"1001","time":NaN}]}',
     "duplicate keys": b'{"object":"page","object":"page","entry":[]}',
     "UTF-16": '{"object":"page","entry":[]}'.encode("utf-16"),
@@ -335,7 +338,9 @@ def test_a_scoped_id_is_the_key_and_the_number_is_not_stored_in_it(stack):
 def test_an_edit_redelivered_after_the_deletion_does_not_bring_the_text_back(stack):
     """A deletion is final; of two edits the newer one holds."""
     stack.post("messenger", message("messenger", at=NOW - 60))
-    edits = [message("messenger", kind="edit", text=f"edit {i}", target="m1", id=f"x{i}", at=NOW - 40 + i) for i in (0, 1)]
+    edits = [
+        message("messenger", kind="edit", text=f"edit {i}", target="m1", id=f"x{i}", at=NOW - 40 + i) for i in (0, 1)
+    ]
     for body in (edits[1], edits[0]):
         stack.post("messenger", body)
     (wish,) = [row for row in stack.interactions() if row["at_id"].startswith("wish#")]

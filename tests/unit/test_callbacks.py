@@ -60,7 +60,9 @@ def request(method, path, body=b"", *, headers=None, query=None, as_base64=True)
 
 def asked(callbacks, path="/deletion", request_=None):
     """The JSON that Meta is answered with."""
-    answer = callbacks.answer(request("POST", path, urlencode({"signed_request": request_ or signed_request()}).encode()))
+    answer = callbacks.answer(
+        request("POST", path, urlencode({"signed_request": request_ or signed_request()}).encode())
+    )
     assert 200 == answer["statusCode"]
     return json.loads(answer["body"])
 

@@ -25,7 +25,11 @@ class Queue:
         self.sent.append(message)
 
 
-@given(st.one_of(st.builds(Wish, USERS, st.text(min_size=1, max_size=40)), st.builds(Forget, USERS, st.none() | st.integers())))
+@given(
+    st.one_of(
+        st.builds(Wish, USERS, st.text(min_size=1, max_size=40)), st.builds(Forget, USERS, st.none() | st.integers())
+    )
+)
 def test_what_is_written_is_read(erasure):
     """For every person and bot."""
     assert erasure == read(body(erasure))

@@ -1,4 +1,4 @@
-"""The eraser's queue: what a webhook, or the operator, asks to be erased. Messages carry keys and a time, nothing else."""
+"""The eraser's queue: what a webhook or the operator asks to be erased. Messages carry keys and a time."""
 
 import json
 from dataclasses import dataclass

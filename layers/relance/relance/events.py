@@ -14,7 +14,7 @@ BATCH = 10
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """One fact in the past tense: `FollowUpSent`, `FollowUpDropped`, `FollowUpRefused`, `FollowUpUnknown`, `BotPaused`."""
+    """One fact in the past tense: `FollowUpSent`, `…Dropped`, `…Refused`, `…Unknown`, or `BotPaused`."""
 
     name: str
     bot: str

@@ -89,7 +89,7 @@ def _unknown(detail: str) -> Outcome:
 
 # WhatsApp: not on WhatsApp, an old app, or they blocked the business. Twice, it is a person who is gone.
 UNDELIVERABLE = 131026
-# Rate limits of the app, the account or the number, on all three channels: one refusal tells it for all of a bot's pairs.
+# Rate limits of the app, the account or the number: one refusal tells it for all of a bot's pairs.
 ACCOUNT_LIMITS = frozenset({4, 17, 32, 613, 80006, 80007, 130429})
 
 _VAGUE = "the platform does not know what went wrong"

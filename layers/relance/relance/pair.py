@@ -1,4 +1,4 @@
-"""One (bot, user): the register of the user's last messages, the timer, the ledger; and what is true of the user for all bots."""
+"""One (bot, user): the register, the timer, the ledger; and what is true of the user for all bots."""
 
 import hashlib
 import hmac
@@ -78,8 +78,9 @@ class Pair:
     `former` the key they came from. `changes` counts messages edited or taken back.
     `erased_at` is when the person asked to be forgotten: nothing written until then is taken in again.
     `busy_until` ends a rate limit that the platform set for the whole bot.
-    `account` is the WhatsApp business account of the bot's number, `language` the one the follow-up was written in. `paused` and `paused_templates` say what the
-    platform has stopped for the bot or its account; they are read from rows of their own.
+    `account` is the WhatsApp business account of the bot's number, `language` the one the follow-up was written in.
+    `paused` and `paused_templates` say what the platform has stopped for the bot or its account; they are read from
+    rows of their own.
     """
 
     user: str

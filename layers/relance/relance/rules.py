@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from relance import zones
 from relance.bot import Bot, Hours, Template
@@ -217,7 +218,7 @@ def verdict(pair: Pair, person: Person, bot: Bot | None, deployment: Deployment,
     if isinstance(planned, Reason):
         return Drop(planned)
     if now < planned.at:
-        least, preferred = silences(bot, rules)
+        _, preferred = silences(bot, rules)
         moved = planned.at != pair.times[0] + preferred
         return Wait(planned.at, Reason.QUIET_HOURS if moved else Reason.TOO_SOON)
     route = route_now(pair, person, bot, now, rules)
@@ -262,7 +263,7 @@ def is_heavy_use(times: Sequence[int], now: int, offsets: Mapping[int, int]) -> 
     if any(len(day) > HEAVY_MESSAGES_A_DAY for day in by_day.values()):
         return True
     for day in by_day.values():
-        active = sum(b - a for a, b in zip(day, day[1:], strict=False) if b - a < HEAVY_GAP)
+        active = sum(b - a for a, b in pairwise(day) if b - a < HEAVY_GAP)
         if active > HEAVY_ACTIVE_SECONDS_A_DAY:
             return True
     nights = {at // DAY for at in local if at % DAY < 5 * HOUR}

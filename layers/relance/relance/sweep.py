@@ -1,4 +1,4 @@
-"""The sweeper's verb: who rings? Judge them, move or stop their timers, lease and enqueue those who may be written to."""
+"""The sweeper's verb: who rings? Judge them; move, stop or lease their timers; enqueue who may be written to."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """A conversation is continued only when nothing in the user's own words speaks against it."""
 
-# ruff: noqa: E501 (one example a line, as people type them)
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,7 +70,16 @@ def test_one_such_turn_anywhere_ends_it(text: str, expected: Reason, language: s
     assert reason(*said) == expected
 
 
-@pytest.mark.parametrize("last", ["that's all, thanks", "merci, c'est tout bon", "ya está resuelto, gracias", "era só isso, obrigado", "das war alles, danke"])
+@pytest.mark.parametrize(
+    "last",
+    [
+        "that's all, thanks",
+        "merci, c'est tout bon",
+        "ya está resuelto, gracias",
+        "era só isso, obrigado",
+        "das war alles, danke",
+    ],
+)
 def test_a_closed_thread_is_left_closed(last: str) -> None:
     """Nothing is made up to continue with."""
     assert reason("what is 5 inches in cm", last) == Reason.NO_OPEN_THREAD
@@ -88,7 +95,14 @@ def test_mere_courtesy_after_an_answer_leaves_nothing_open() -> None:
     assert judge((*asked, *offered, *thanks), LANGUAGES, NOW) == Allowed("en")
 
 
-@pytest.mark.parametrize("last", ["swamped until March, nothing before then please", "je suis en vacances, pas avant septembre", "bin im Urlaub, bitte nichts vor Oktober"])
+@pytest.mark.parametrize(
+    "last",
+    [
+        "swamped until March, nothing before then please",
+        "je suis en vacances, pas avant septembre",
+        "bin im Urlaub, bitte nichts vor Oktober",
+    ],
+)
 def test_a_pause_is_kept(last: str) -> None:
     """Who asked for quiet gets it."""
     assert reason("a good soup?", last) == Reason.USER_PAUSE

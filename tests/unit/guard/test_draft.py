@@ -1,7 +1,5 @@
 """A draft is sent only when every gate lets it through; each gate refuses its own kind, in five languages."""
 
-# ruff: noqa: E501 (one example a line, as people type them)
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,7 +96,11 @@ def test_a_grounded_draft_passes() -> None:
         ("grounded", "La suite de la recette est prête, si tu en as envie.", "planter des framboisiers"),
         ("grounded", "Pour tes framboisiers, le pot de Gérard suffit largement.", "planter des framboisiers"),
         ("grounded", "Pour tes framboisiers, il faut un pot de 40 litres.", "planter des framboisiers"),
-        ("fresh", "Pour les framboisiers, veux-tu une liste de variétés faciles pour ton balcon ?", "planter des framboisiers"),
+        (
+            "fresh",
+            "Pour les framboisiers, veux-tu une liste de variétés faciles pour ton balcon ?",
+            "planter des framboisiers",
+        ),
         ("address", "Pour vos framboisiers, un grand pot suffit. Voulez-vous les étapes ?", "planter des framboisiers"),
     ],
 )

@@ -1,7 +1,5 @@
 """The small notation of the phrase files does what its description says."""
 
-
-
 import pytest
 
 from relance.guard.phrases import PhraseBook, book

@@ -1,7 +1,5 @@
 """A wish to be left alone, a minor and a crisis are heard; words that only look like them are not."""
 
-# ruff: noqa: E501 (one example a line, as people type them)
-
 import statistics
 import time
 
@@ -18,8 +16,23 @@ NOTHING: frozenset[Signal] = frozenset()
     "text",
     [
         *("Stop", "STOP!!", "stop please", "Stop svp", "🛑 stop", "stop stop stop", "quit", "Opt out", "UNSUBSCRIBE."),
-        *("Arrêt", "désabonner", "baja", "¡Alto!", "salir", "SAIR", "descadastrar", "stopp", "Abbestellen bitte", "KÜNDIGEN"),
-        *("would you quit messaging me", "take me off the list", "I never want to hear from you again, no more messages please"),
+        *(
+            "Arrêt",
+            "désabonner",
+            "baja",
+            "¡Alto!",
+            "salir",
+            "SAIR",
+            "descadastrar",
+            "stopp",
+            "Abbestellen bitte",
+            "KÜNDIGEN",
+        ),
+        *(
+            "would you quit messaging me",
+            "take me off the list",
+            "I never want to hear from you again, no more messages please",
+        ),
         *("Merci de ne plus m'écrire", "je ne veux plus de tes messages", "laissez-moi tranquille"),
         *("deja de escribirme", "quiero darme de baja", "no quiero más mensajes"),
         *("pare de me mandar mensagens", "não quero mais receber nada", "me tira dessa lista"),
@@ -34,8 +47,18 @@ def test_a_no_is_heard(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("which tram stop is closest?", "the kettle won't stop whistling", "quit smoking posters of the sixties", "end of chapter two"),
-        *("l'arrêt de tram est fermé", "je m'arrête ici pour la lecture", "baja el volumen del horno", "salir a caminar"),
+        *(
+            "which tram stop is closest?",
+            "the kettle won't stop whistling",
+            "quit smoking posters of the sixties",
+            "end of chapter two",
+        ),
+        *(
+            "l'arrêt de tram est fermé",
+            "je m'arrête ici pour la lecture",
+            "baja el volumen del horno",
+            "salir a caminar",
+        ),
         *("vou sair mais cedo", "wann hört der Film auf?", "Stoppuhr für Eier", "don't tell me who did it"),
     ],
 )
@@ -44,7 +67,9 @@ def test_a_stop_word_inside_a_sentence_is_no_opt_out(text: str) -> None:
     assert Signal.OPT_OUT not in read(text)
 
 
-@pytest.mark.parametrize("payload", ["RELANCE_STOP", "STOP", "stop_messages", "UNSUBSCRIBE", "menu:opt-out", "darse_de_baja", "STOPP"])
+@pytest.mark.parametrize(
+    "payload", ["RELANCE_STOP", "STOP", "stop_messages", "UNSUBSCRIBE", "menu:opt-out", "darse_de_baja", "STOPP"]
+)
 def test_a_stop_button_is_heard(payload: str) -> None:
     """The payload says it, whatever the title."""
     assert read("Non merci", payload) >= {Signal.OPT_OUT}
@@ -76,7 +101,13 @@ def test_a_minor_is_heard(text: str) -> None:
     [
         *("I have 12 tips for you", "my niece is 13", "I teach 10-year-olds", "I'm 15 minutes late", "I'm 34"),
         *("ma fille a 14 ans", "j'ai 12 ans d'expérience", "mi sobrino tiene 11 años", "tengo 15 años de experiencia"),
-        *("minha aluna de 9 anos", "ich bin 10 Minuten zu spät", "meine Tochter ist 16", "im 15. Jahrhundert", "a-moll, also la mineur"),
+        *(
+            "minha aluna de 9 anos",
+            "ich bin 10 Minuten zu spät",
+            "meine Tochter ist 16",
+            "im 15. Jahrhundert",
+            "a-moll, also la mineur",
+        ),
     ],
 )
 def test_an_adult_who_speaks_of_children_or_numbers_is_no_minor(text: str) -> None:
@@ -87,8 +118,19 @@ def test_an_adult_who_speaks_of_children_or_numbers_is_no_minor(text: str) -> No
 @pytest.mark.parametrize(
     "text",
     [
-        *("I don't want to be alive", "they'd all be better off without me", "gonna kms", "k m s", "su1cide", "I started cutting again"),
-        *("I want to go to sleep and never wake up", "asking for a friend: how many pills to die", "I was joking about suicide"),
+        *(
+            "I don't want to be alive",
+            "they'd all be better off without me",
+            "gonna kms",
+            "k m s",
+            "su1cide",
+            "I started cutting again",
+        ),
+        *(
+            "I want to go to sleep and never wake up",
+            "asking for a friend: how many pills to die",
+            "I was joking about suicide",
+        ),
         *("j'ai envie de mourir", "plus la force de vivre", "je me suis scarifiée", "je me fais vomir"),
         *("me quiero morir", "ya no quiero vivir", "estarían mejor sin mí", "me corto los brazos"),
         *("queria sumir para sempre", "não aguento mais viver", "todos ficariam melhor sem mim"),
@@ -103,7 +145,13 @@ def test_a_crisis_is_heard(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("I'm dead lol", "that pun, kill me haha", "dying to know the ending", "how do I kill a process", "my cactus died"),
+        *(
+            "I'm dead lol",
+            "that pun, kill me haha",
+            "dying to know the ending",
+            "how do I kill a process",
+            "my cactus died",
+        ),
         *("je suis mort de rire", "je meurs de faim", "me muero de risa", "muero por probarlo", "morri de rir kkkk"),
         *("ich lach mich tot", "ich sterbe vor Hunger", "the hero dies in act three", "I cut my hair"),
     ],

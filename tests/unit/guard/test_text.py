@@ -1,7 +1,5 @@
 """Text is brought into one plain form, and nothing that can be typed breaks it."""
 
-
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -22,8 +22,12 @@ type Context = Sequence[Turn | str]
 
 # --- A2: shape -------------------------------------------------------------------------------------------------
 
-_EMOJI = re.compile("[\U0001f1e6-\U0001f1ff]{2}|[\U0001f300-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a-\u23ff\u2190-\u21ff\u2764]")
-_MARKDOWN = re.compile(r"\*\*|__|^#{1,6} |^\s*[-*•] |^\s*\d+[.)] .*\n|```|`|~~|\]\(|^>|\*[^*\n]{1,80}\*|(?<!\w)_[^_\n]+_(?!\w)", re.M)
+_EMOJI = re.compile(
+    "[\U0001f1e6-\U0001f1ff]{2}|[\U0001f300-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a-\u23ff\u2190-\u21ff\u2764]"
+)
+_MARKDOWN = re.compile(
+    r"\*\*|__|^#{1,6} |^\s*[-*•] |^\s*\d+[.)] .*\n|```|`|~~|\]\(|^>|\*[^*\n]{1,80}\*|(?<!\w)_[^_\n]+_(?!\w)", re.M
+)
 _PLACEHOLDER = re.compile(
     r"[{}<>\[\]|]|%[sd]\b|\$\w+|\bX{3,}\b|\bTODO\b|\bundefined\b|\bnull\b|\bNaN\b|\bNone\b|"
     r"\b(?:lorem ipsum|insert (?:name|topic)|your name here)\b|\.\.\.\w+\.\.\.",
@@ -100,9 +104,18 @@ _LINK = re.compile(
     rf"\b(?:click|tap|clique[zr]?|cliquez|haz clic|pulsa|clica|toque|klick\w*|tippe?) (?:on |sur |en |no |na |hier|here|ici|aqu[ií])",
     re.I,
 )
-_CODE_NAMES = re.compile(r"\b(?:node|vue|react|next|express|three|d3|p5|chart|nuxt|discord|asp|socket)\.(?:js|ts|net|io)\b|\b(?:e|i|a|z|d|p|u|s)\.(?:g|e|m|b|h|s|a|k)\.", re.I)
-_EMAIL = re.compile(r"\S+@\S+\.\w+|\b\w+ ?(?:\(at\)|\[at\]|\bat\b|arroba) ?\w+(?: ?(?:dot|punto|ponto|punkt|point) ?|\.)\w{2,}|\S+@\S+", re.I)
-_HANDLE = re.compile(r"(?<![\w.])@\w{2,}|\b(?:instagram|insta|telegram|snap(?:chat)?|tiktok|discord|signal|facebook|linkedin|twitter)\b[^.?!]{0,20}(?:[:@]|\b(?:handle|account|profil\w*|perfil|compte|cuenta|conta|konto)\b)", re.I)
+_CODE_NAMES = re.compile(
+    r"\b(?:node|vue|react|next|express|three|d3|p5|chart|nuxt|discord|asp|socket)\.(?:js|ts|net|io)\b|\b(?:e|i|a|z|d|p|u|s)\.(?:g|e|m|b|h|s|a|k)\.",
+    re.I,
+)
+_EMAIL = re.compile(
+    r"\S+@\S+\.\w+|\b\w+ ?(?:\(at\)|\[at\]|\bat\b|arroba) ?\w+(?: ?(?:dot|punto|ponto|punkt|point) ?|\.)\w{2,}|\S+@\S+",
+    re.I,
+)
+_HANDLE = re.compile(
+    r"(?<![\w.])@\w{2,}|\b(?:instagram|insta|telegram|snap(?:chat)?|tiktok|discord|signal|facebook|linkedin|twitter)\b[^.?!]{0,20}(?:[:@]|\b(?:handle|account|profil\w*|perfil|compte|cuenta|conta|konto)\b)",
+    re.I,
+)
 _PHONE = re.compile(r"(?<![\w.,])\+?\(?\d(?:[\s().\-/]{0,2}\d){6,16}(?![\w,]|\.\d)")
 _STREET = re.compile(
     r"\b\d{1,4}(?:\s?(?:bis|ter|[a-d]))?,?\s+(?:rue|avenue|av\.|boulevard|bd|place|chemin|impasse|all[ée]e|quai|route)\b|"
@@ -290,9 +303,7 @@ def judge_text(text: str, language: str, context: Context = ()) -> str | None:
         return "error"
 
 
-def judge(
-    draft: Draft, turns: Sequence[Turn], *, language: str, bot: Bot, previous: Sequence[str] = ()
-) -> str | None:
+def judge(draft: Draft, turns: Sequence[Turn], *, language: str, bot: Bot, previous: Sequence[str] = ()) -> str | None:
     """The policy's gates on a draft (safety.md 4.5, A2 to A13), in order; the first refusal wins.
 
     `turns` are the conversation, oldest first; `language` is that of the conversation; `previous` are follow-ups
@@ -311,7 +322,9 @@ def judge(
         quote = draft.topic_quote.strip()
         if len(quote) < 3 or not any(quote in said for said in mine):
             return "grounded"
-        if _ungrounded(text, language, _texts(turns), (bot.name, bot.operator)) or not _stems(text) & _stems(" ".join(mine)):
+        if _ungrounded(text, language, _texts(turns), (bot.name, bot.operator)) or not _stems(text) & _stems(
+            " ".join(mine)
+        ):
             return "grounded"
         if _stale(text, [*_texts(turns, Side.BOT, Side.AGENT)[-RECENT_TURNS:], *previous]):
             return "fresh"

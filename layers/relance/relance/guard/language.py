@@ -1,7 +1,5 @@
 """Tells which of the five languages a text is in, by a vote of its commonest words; a doubt is no answer."""
 
-
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache

@@ -1,7 +1,5 @@
 """Brings any text into one plain form, so that a phrase is found however it is typed: accents, look-alikes, tricks."""
 
-# ruff: noqa: E501 (an alternation is easier to review on one line)
-
 import re
 import unicodedata
 
@@ -28,7 +26,9 @@ _CONTRACTION = re.compile(r"(?<=[^\W\d_])'(?=(?:t|s|re|ve|ll|d|m)\b)")
 _SENTENCE_END = re.compile(r"[.!:;…]+(?=[\s\"')\]»”]|$)|[\n\r]+")
 _QUESTION = re.compile(r"[!.]*\?[?!.]*")
 _NOT_A_WORD = re.compile(r"[^\w.?%€$£@+#]+|(?<![\w])\.(?=\w)")
-_SPACED = re.compile(r"(?<![^\s])(?:\w(?: \w){2,}|\w(?:\.\w){2,}\.?|\w(?:-\w){2,}|\w(?:_\w){2,}|\w(?:\*\w){2,})(?![^\s.!?,])")
+_SPACED = re.compile(
+    r"(?<![^\s])(?:\w(?: \w){2,}|\w(?:\.\w){2,}\.?|\w(?:-\w){2,}|\w(?:_\w){2,}|\w(?:\*\w){2,})(?![^\s.!?,])"
+)
 _LETTER_AND_SIGN = re.compile(r"[^\W\d_][013457@$!|]{1,3}[^\W\d_]|\b[013457@$][^\W\d_]{2}|[^\W\d_]{2}[013457@$]\b")
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
 _MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")

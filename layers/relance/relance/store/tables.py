@@ -218,7 +218,7 @@ class Database:
         return name
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        """One request. Errors by what to do next: ConditionFailed, TransactionRefused, RequestRefused, TemporaryFailure.
+        """One request. Raises ConditionFailed, TransactionRefused, RequestRefused or TemporaryFailure.
 
         A conflict with another transaction applied nothing and is over in milliseconds; botocore does not retry it.
         """
