@@ -27,6 +27,7 @@ from unittest import mock
 
 import botocore.session
 import time_machine
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from botocore.model import Shape
 from moto import mock_aws
 from moto.cloudwatch.models import cloudwatch_backends
@@ -693,11 +694,12 @@ def _reset_wiring() -> None:
 
 
 def _send_logs_to(sink: _Logs) -> None:
-    """Loggers that were made before the first cold start write to the console; turn those to the sink, too."""
+    """Loggers that were made before the first cold start write to what was the console then; turn those to the sink."""
     console = (sys.stdout, sys.__stdout__)
     for logger in list(logging.root.manager.loggerDict.values()):
         for handler in getattr(logger, "handlers", ()):
-            if isinstance(handler, logging.StreamHandler) and handler.stream in console:
+            is_ours = isinstance(getattr(handler, "formatter", None), LambdaPowertoolsFormatter)
+            if isinstance(handler, logging.StreamHandler) and (is_ours or handler.stream in console):
                 handler.setStream(sink)
 
 

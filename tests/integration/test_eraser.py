@@ -237,6 +237,16 @@ def test_a_late_first_delivery_finds_the_person_forgotten(stack):
     assert {"user", "bot", "erased_at", "expires_at"} == set(the_pair(stack))
 
 
+def test_an_edit_that_arrives_after_the_person_was_forgotten_brings_nothing_back(stack):
+    """What was erased stays erased, whatever is wished for it later."""
+    talk(stack)
+    erase(stack, Forget(key(), NOON))
+    stack.post("messenger", said(NOON - 30, "e1", f"{CANARY} edited", kind="edit", target=f"m{PSID}-{NOON - 60}-4"))
+    stack.drain()
+
+    assert CANARY not in everything(stack)
+
+
 def test_whoever_writes_again_starts_anew(stack):
     """What is written after the request is a new conversation."""
     talk(stack)

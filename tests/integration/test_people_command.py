@@ -32,12 +32,25 @@ class Stacks:
         return {"Stacks": [{"StackName": StackName, "Outputs": listed}]}
 
 
+class CloudFormation:
+    """Knows one stack by its outputs (moto's own would need libraries that nothing else here does)."""
+
+    def __init__(self, outputs):
+        self.stacks = {"relance": [{"OutputKey": name, "OutputValue": value} for name, value in outputs.items()]}
+
+    def describe_stacks(self, *, StackName):
+        """As boto3 answers, or refuses."""
+        if StackName not in self.stacks:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": "no such stack"}}, "DescribeStacks")
+        return {"Stacks": [{"Outputs": self.stacks[StackName]}]}
+
+
 @pytest.fixture
 def deployed(stack, monkeypatch):
-    """The stack's outputs, where CloudFormation would tell them; one conversation."""
-    client, stacks = boto3.client, Stacks(stack.template.outputs)
+    """A deployment that is found by its stack's name, with one conversation."""
+    client, cloudformation = boto3.client, CloudFormation(stack.template.outputs)
     monkeypatch.setattr(
-        boto3, "client", lambda service, **more: stacks if service == "cloudformation" else client(service, **more)
+        boto3, "client", lambda name, **where: cloudformation if name == "cloudformation" else client(name, **where)
     )
     for n in range(5):
         text = build("whatsapp", "text", bot="106", user=NUMBER, at=NOON - 90 + n, id=f"w{n}", text=CANARY)
