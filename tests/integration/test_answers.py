@@ -154,6 +154,19 @@ def test_stop_and_forget_hold_at_once(stack, payload):
     assert pair(stack, EVERY_BOT)["opted_out_at"]
 
 
+@pytest.mark.parametrize("words", ["Forget me, please", "Supprimez mes données", "Olvídame", "Vergiss mich"])
+def test_who_asks_in_words_to_be_forgotten_is_told_so_and_is(stack, words):
+    """Stop at once, an answer, and half a minute later nothing of them is left but marks without words."""
+    stack.post("messenger", build("messenger", "text", bot="1001", user="2002", at=stack.now, id="f", text=words))
+    stack.drain()
+    stack.run_until(stack.now + 120)
+
+    assert 1 == len(answers(stack))
+    assert pair(stack, EVERY_BOT)["opted_out_at"]
+    assert "to" not in pair(stack)
+    assert not [row for row in stack.interactions() if row.get("text")]
+
+
 def test_not_now_is_ninety_days_from_every_bot(stack):
     """A hold on the person; no answer is owed."""
     tap(stack, "RELANCE_NOT_NOW")

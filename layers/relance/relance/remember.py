@@ -192,7 +192,12 @@ class _Desk:
                 self.pairs.mark_minor(user)
             if signals.Signal.CRISIS in found:
                 self.pairs.hold(user, max(at, self.now) + self.memory.crisis_hold)
-        if signals.Signal.OPT_OUT in found and self.in_front and event.kind != "standby":
+        if signals.Signal.FORGET in found:
+            for user in self._keys(who):
+                self.erasures.forget(user, at)
+            # The bot beside us keeps texts of its own: only relance can say what relance has erased.
+            self._ask(event, who, "forget")
+        elif signals.Signal.OPT_OUT in found and self.in_front and event.kind != "standby":
             self._ask(event, who, "stop")
         for signal in found:
             self.report.effects[f"signal_{signal.value}"] += 1

@@ -13,11 +13,12 @@ from relance.persona import LANGUAGES
 
 
 class Signal(StrEnum):
-    """What a text can say that nobody may wait with."""
+    """What a text can say that nobody may wait with. Who asks to be forgotten has also said stop."""
 
     OPT_OUT = "opt_out"
     MINOR = "minor"
     CRISIS = "crisis"
+    FORGET = "forget"
 
 
 # Politeness around a stop word. What is left must be nothing but the stop word.
@@ -42,9 +43,9 @@ def _book() -> PhraseBook:
 
 
 @cache
-def _stop_words() -> re.Pattern[str]:
+def _whole(section: str) -> re.Pattern[str]:
     """One pattern for a whole message, from the same files as everything else."""
-    return _book().whole("opt_out")
+    return _book().whole(section)
 
 
 def read(text: str, payload: str = "") -> frozenset[Signal]:
@@ -58,16 +59,19 @@ def read(text: str, payload: str = "") -> frozenset[Signal]:
     if payload and (payload.startswith(PAYLOAD_STOP) or _STOP_PAYLOAD.search(plain(_CAMEL.sub("_", payload[:200])))):
         found.add(Signal.OPT_OUT)
     for reading in readings(text):
-        if len(reading) <= _LONGEST_STOP_MESSAGE and Signal.OPT_OUT not in found and _is_stop_word(reading):
-            found.add(Signal.OPT_OUT)
+        if len(reading) <= _LONGEST_STOP_MESSAGE:
+            if Signal.OPT_OUT not in found and _says_only(reading, "opt_out"):
+                found.add(Signal.OPT_OUT)
+            if _says_only(reading, "forget"):
+                found.update((Signal.FORGET, Signal.OPT_OUT))
         found.update(Signal(section) for section in _book().found(reading))
     return frozenset(found)
 
 
-def _is_stop_word(reading: str) -> bool:
-    """True when nothing but a stop word and politeness is said."""
+def _says_only(reading: str, section: str) -> bool:
+    """True when nothing but a phrase of this section and politeness is said."""
     spoken = [word for word in reading.split() if word not in (".", "?")]
-    whole = _stop_words()
+    whole = _whole(section)
     if whole.fullmatch(" ".join(spoken) + " "):
         return True
     kept = [word for word in spoken if word not in _POLITE]

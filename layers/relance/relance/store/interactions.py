@@ -7,6 +7,7 @@ from relance.store.tables import ConditionFailed, Database, InteractionRow, numb
 
 _WISH = "wish#"
 _DELETION = "deletion"
+_ERASED = "erased"
 
 
 def pair_key(user: str, bot: str) -> str:
@@ -92,7 +93,7 @@ class InteractionStore:
                 continue
             at, _, message_id = at_id.partition("#")
             wish = wishes.get(message_id)
-            if wish is not None and text(wish, "kind") == _DELETION:
+            if text(item, "kind") == _ERASED or (wish is not None and text(wish, "kind") == _DELETION):
                 continue
             words = text(wish, "text") if wish is not None else text(item, "text")
             turns.append(Turn(Side(text(item, "side")), int(at), words, text(item, "kind"), message_id))
