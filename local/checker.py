@@ -103,7 +103,7 @@ class _Pair:
     window_from: int | None = None
     owned_from: int | None = None
     last_written: int | None = None
-    last_user_event: int | None = None
+    asked_at: int | None = None
     sends: list[int] = field(default_factory=list)
     earned_once: bool = False
     told_not_earned: int = 0
@@ -209,7 +209,8 @@ class _Judge:
             self._message(pair, line)
         if kind in COUNTED or kind in OPENERS[pair.channel] or (kind in ("opt_in", "opt_out") and line["text"]):
             pair.window_from = max(at, pair.window_from or 0)
-            pair.last_user_event = at
+        if kind in COUNTED or kind == "opt_out":
+            pair.asked_at = at
         if kind == "opt_out" or (kind in COUNTED and says_stop(line["text"] or "")):
             person.said_no, person.said_yes = True, False
         elif kind == "opt_in":
@@ -240,7 +241,8 @@ class _Judge:
     def accepted(self, line: dict) -> None:
         pair = self.pair(line)
         if line["kind"] == "answer":
-            asked = pair.last_user_event is not None and line["at"] - pair.last_user_event <= 10 * MINUTE
+            asked = pair.asked_at is not None and line["at"] - pair.asked_at <= 10 * MINUTE
+            pair.asked_at = None  # one question, one answer
             self.expect("answers only to those who asked", asked, _where(line, pair))
             return
         for promise, kept in self._about_the_send(line, pair).items():
@@ -372,7 +374,7 @@ PROMISES: dict[str, str] = {
     "says it is an AI and how to stop": "every message says it is from an AI and how to stop",
     "fits the channel": "every message fits its channel",
     "no link": "no message has a link",
-    "answers only to those who asked": "an answer goes only to somebody who has just asked",
+    "answers only to those who asked": "an answer goes only to somebody who has just asked, once",
     "nobody is lost": "everybody who earned a follow-up got it, or a reason",
     "one answer per silence": "each such silence has one outcome, never two",
     "not earned, not written to": "everybody else was counted as not earned, once, and not written to",

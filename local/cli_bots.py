@@ -1,6 +1,6 @@
 """`relance bots`: check the bot files, publish them to a deployment, pause and resume a bot."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +17,14 @@ from local.botfile import BOTS, Problem, as_row, hours_of, read_all
 from relance.bot import Bot
 from relance.clock import utc_now
 from relance.interaction import DAY, HOUR, MINUTE
-from relance.rules import Rules
+from relance.pair import EVERY_BOT, account_key
+from relance.parameters import Rules
 
 OK, PROBLEMS, BAD_USE = 0, 1, 2
 
 # The CloudFormation output that names the bots table, and the parameters that a bot may not soften.
 TABLE_OUTPUT = "BotsTable"
+PAIRS_OUTPUT = "PairsTable"
 _PARAMETERS: dict[str, Callable[[str], dict[str, Any]]] = {
     "MinSilenceHours": lambda value: {"min_silence": int(value) * HOUR},
     "PreferredSilenceHours": lambda value: {"preferred_silence": int(value) * HOUR},
@@ -121,15 +123,25 @@ def pause_bot(table: Any, id: str, *, reason: str, now: int) -> bool:
     return True
 
 
-def resume_bot(table: Any, id: str, *, now: int) -> bool:
+def lift(pairs: Any, channel: str, ids: Sequence[str]) -> bool:
+    """Forget what the platform stopped for these accounts (and their templates); False if nothing was stopped."""
+    found = False
+    for id_ in ids:
+        key = {"user": account_key(channel, id_), "bot": EVERY_BOT}
+        found |= "Attributes" in pairs.delete_item(Key=key, ReturnValues="ALL_OLD")
+    return found
+
+
+def resume_bot(table: Any, id: str, *, now: int, lifted: bool = False) -> bool:
     """Let a bot write again; False if it was not paused. Raises NoSuchBot, Conflict.
 
-    Silences that began before this moment stay silent: enabling never writes to the backlog (design.md rule 9).
+    `lifted` says that a pause of the platform's has just been forgotten. Silences that began before this moment stay
+    silent: enabling never writes to the backlog (design.md rule 9).
     """
     row = _row(table, id)
     if "version" not in row:
         raise NoSuchBot(id)
-    if "paused" not in row:
+    if "paused" not in row and not lifted:
         return False
     version = int(row["version"])
     sets = {"enabled_at": now, "version": version + 1, "updated_at": now}
@@ -158,6 +170,7 @@ class Deployment:
 
     table: Any
     rules: Rules
+    pairs: Any = None
 
 
 def _fail(message: str, code: int = BAD_USE) -> NoReturn:
@@ -169,18 +182,19 @@ def _deployment(stack_name: str, table: str, region: str | None, endpoint_url: s
     if bool(stack_name) == bool(table):
         _fail("name the deployment: either --stack-name or --table")
     where = {"region_name": region, "endpoint_url": endpoint_url}
-    rules = Rules()
+    rules, pairs = Rules(), ""
     try:
         if stack_name:
             stack = boto3.client("cloudformation", **where).describe_stacks(StackName=stack_name)["Stacks"][0]
             outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
             if TABLE_OUTPUT not in outputs:
                 _fail(f"the stack {stack_name} has no output {TABLE_OUTPUT}: is it a relance deployment, and ready?")
-            table = outputs[TABLE_OUTPUT]
+            table, pairs = outputs[TABLE_OUTPUT], outputs.get(PAIRS_OUTPUT, "")
             for parameter in stack.get("Parameters", ()):
                 if read := _PARAMETERS.get(parameter["ParameterKey"]):
                     rules = replace(rules, **read(parameter["ParameterValue"]))
-        return Deployment(boto3.resource("dynamodb", **where).Table(table), rules)
+        tables = boto3.resource("dynamodb", **where)
+        return Deployment(tables.Table(table), rules, tables.Table(pairs) if pairs else None)
     except (ClientError, BotoCoreError) as error:
         _fail(str(error))
 
@@ -302,11 +316,26 @@ def resume(
     table: TableName = "",
     region: Region = None,
     endpoint_url: Endpoint = None,
+    account: Annotated[
+        str, typer.Option(help="The WhatsApp business account, if the platform had stopped all of it.")
+    ] = "",
 ) -> None:
-    """Let a paused bot write again: to silences that begin from now on, never to the backlog."""
-    bots = _deployment(stack_name, table, region, endpoint_url).table
+    """Let a paused bot write again: to silences that begin from now on, never to the backlog.
+
+    With --stack-name this also lifts what the platform had stopped (a page, a number, a template). Ask it first.
+    """
+    deployment = _deployment(stack_name, table, region, endpoint_url)
+    bots = deployment.table
+
+    def resumed() -> bool:
+        settings = bots.get_item(Key={"id": bot}).get("Item", {}).get("settings", {})
+        lifted = bool(deployment.pairs) and lift(
+            deployment.pairs, settings.get("channel", ""), [id_ for id_ in (bot, account) if id_]
+        )
+        return resume_bot(bots, bot, now=utc_now(), lifted=lifted)
+
     _change(
-        lambda: resume_bot(bots, bot, now=utc_now()),
+        resumed,
         bot,
         "resumed, for silences that begin from now on",
         "it was not paused",

@@ -266,6 +266,8 @@ class Teller:
         who, kind = line["user"], line["kind"]
         if line["event"] == "operator":
             return "■", "yellow", f"the operator: {kind} {self._name(line)}"
+        if line["event"] == "accepted" and kind == "answer":
+            return "↩", "dim", f"{self._name(line)} answers {who}: {' '.join(line['text'].split())}"
         if line["event"] == "accepted":
             route = f"{line['kind'].replace('_', ' ')} on {_CHANNELS[line['channel']]}"
             text = " ".join(line["text"].split())
@@ -274,7 +276,7 @@ class Teller:
             return "·", "cyan", f"{who}, {_place(line['zone'])}: none, {WHY.get(line['reason'], line['reason'])}"
         if line["event"] != "inbound":
             return None
-        if kind in COUNTED and says_stop(line["text"] or ""):
+        if kind == "opt_out" or (kind in COUNTED and says_stop(line["text"] or "")):
             return "✋", "red", f"{who} tells {self._name(line)} to stop"
         if kind == "echo_human":
             return "☎", "yellow", f"a person of the business answers {who}"
@@ -313,7 +315,7 @@ class Teller:
             pair = (line["user"], line["bot"])
             if line["event"] == "inbound" and line["kind"] in COUNTED:
                 last[pair] = line["at"]
-            elif line["event"] == "accepted":
+            elif line["event"] == "accepted" and line["kind"] in FOLLOW_UPS:
                 written.add_row(
                     f"{line['user']}\n[dim]{_place(line['zone'])}[/]",
                     _local(line["at"], line["zone"]) + self._moved(line, last[pair]),

@@ -89,7 +89,7 @@ STOPS = {
 HELD = {
     "fr": "je n'ai plus envie de vivre",
     "en": "honestly I don't want to live anymore",
-    "de": "ich will nicht mehr leben",
+    "de": "ich will sterben",
     "es": "ya no quiero vivir",
     "pt": "não quero mais viver",
 }

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from local.checker import COUNTED
+from local.graph import Accepted
 from local.people import Act, Fortnight, Human
 from local.stack import PEPPER, LocalStack
 from relance.bot import Bot
+from relance.interaction import PAYLOAD_STOP
 from relance.pair import EVERY_BOT, entry_time, user_key
 from relance.rules import Rules, allowed_hours, silences
 
@@ -115,10 +117,10 @@ class Observer:
     def _look_at_the_platform(self) -> None:
         for said in self._stack.graph.accepted[self._accepted :]:
             human = self._by_address[said.bot, said.to]
-            # relance sends nothing but follow-ups yet; an answer to a stop would be told apart here.
-            kind = "template" if said.kind == "template" else "free_form"
-            self._follow_ups.add(said.follow_up_id)
-            self._answered.add((human.name, said.bot))
+            kind = "template" if said.kind == "template" else "answer" if _is_answer(said) else "free_form"
+            if kind != "answer":
+                self._follow_ups.add(said.follow_up_id)
+                self._answered.add((human.name, said.bot))
             self._about_human(int(said.at), "accepted", said.bot, human, id=said.id, kind=kind, text=said.text)
         self._accepted = len(self._stack.graph.accepted)
 
@@ -192,6 +194,11 @@ class Observer:
         line = dict.fromkeys(KEYS) | {"at": at, "event": event} | more
         self._written.append(line)
         self.tell(line)
+
+
+def _is_answer(said: Accepted) -> bool:
+    """Every follow-up carries its id or, on Instagram, the Stop button; an answer has neither."""
+    return not said.follow_up_id and PAYLOAD_STOP not in json.dumps(said.body)
 
 
 _NEVER_ARRIVED = {"refused": "refused_by_platform", "unknown": "unknown_outcome", "reserved": "unknown_outcome"}

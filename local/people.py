@@ -768,7 +768,8 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
             Talk(CINEMA_WHATSAPP, 10, "13:30", "> [queued] Please don't write to me again"),
         ),
     ),
-    # Voice, picture, sticker, a tap on a list: they are messages of his own like any text.
+    # Voice, picture, sticker, a tap on a list: they are messages of his own like any text. Once written to, he taps
+    # Stop, and is answered.
     (
         Human("Lukas Brandt", "Europe/Berlin", "491713920077"),
         (
@@ -791,6 +792,7 @@ STORIES: tuple[tuple[Human, tuple[Talk, ...]], ...] = (
                 < Die Filmmusik oder ein späteres Konzert?
                 """,
             ),
+            Talk(CINEMA_WHATSAPP, 12, "15:10", "> [opt_out] Stopp"),
         ),
     ),
     # One message every other day: slow people are people too.

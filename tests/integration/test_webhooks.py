@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 
+import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.endpoint import Endpoint
 
+from local import cli_bots
 from local.stack import LocalStack
 from local.webhooks import APP_SECRET, OWN_APP, WHATSAPP_BUSINESS, build, encode, merge, sign
+from relance.bot import Bot
 from relance.interaction import Address
 
 NOW = 1_768_478_400  # 2026-01-15T12:00:00Z
@@ -404,6 +407,21 @@ def test_a_stopped_account_or_template_is_kept_in_a_row_of_its_own(stack, body, 
     row = next(row for row in stack.pairs() if row["user"] == f"account#whatsapp#{account}")
     assert WHATSAPP_BUSINESS == account
     assert row[attribute]
+
+
+def test_the_operator_lifts_what_the_platform_stopped(stack):
+    """`relance bots resume` forgets the bot's own row and the account's; the bot starts anew, without its backlog."""
+    stack.publish(Bot(id=BOTS["whatsapp"], channel="whatsapp", mode="live"), enabled_at=0)
+    stack.post("whatsapp", account_event("account_update", {"event": "ACCOUNT_DELETED"}))
+    tables = boto3.resource("dynamodb")
+    pairs, bots = (tables.Table(stack.template.name(name)) for name in ("Pairs", "Bots"))
+
+    lifted = cli_bots.lift(pairs, "whatsapp", [BOTS["whatsapp"], WHATSAPP_BUSINESS])
+    resumed = cli_bots.resume_bot(bots, BOTS["whatsapp"], now=NOW, lifted=lifted)
+
+    assert (True, True) == (lifted, resumed)
+    assert [] == [row for row in stack.pairs() if row["user"].startswith("account#")]
+    assert NOW == stack.bots()[0]["enabled_at"]
 
 
 def test_a_page_that_the_platform_blocked_is_paused(stack):

@@ -40,7 +40,7 @@ EXPECTED = {
     "Fernanda Robles": ["template"],
     "Teo Cárdenas": ["free_form", "already_used"],
     "Nadia Okafor": ["user_returned", "opted_out"],
-    "Lukas Brandt": ["free_form"],
+    "Lukas Brandt": ["free_form", "answer"],
     "Marguerite Delorme": ["free_form"],
     "Émile Roussel": ["no_allowed_moment"],
     "Paola Ríos": ["free_form"],
@@ -114,6 +114,13 @@ def test_a_message_that_failed_later_is_reported_and_not_sent_again(lines):
         if line["user"] == "Paola Ríos" and line["kind"] in ("status_failed", "free_form")
     ]
     assert about == ["free_form", "status_failed"]
+
+
+def test_who_taps_stop_is_answered_once_in_their_language(lines):
+    """An answer is no follow-up: it goes only to somebody who has just asked."""
+    answers = [(line["user"], line["text"]) for line in lines if line["kind"] == "answer"]
+    assert [user for user, _ in answers] == ["Lukas Brandt"]
+    assert answers[0][1].startswith("Verstanden.")
 
 
 def test_each_person_is_written_to_in_the_language_of_their_conversation(lines):

@@ -335,6 +335,7 @@ def test_an_answer_goes_only_to_somebody_who_has_just_asked():
     told = withheld(MONDAY + 9 * HOUR, "opted_out")
     soon, late = (sent(stop["at"] + wait, kind="answer", text="You will not hear from us.") for wait in (2, 5 * HOUR))
     assert broken([settings(), *five(), stop, soon, told]) == []
+    assert broken([settings(), *five(), stop, soon, soon, told]) == ["answers only to those who asked"]
     assert broken([settings(), *five(), stop, late, told]) == ["answers only to those who asked"]
 
 
