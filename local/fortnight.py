@@ -154,7 +154,7 @@ def _life(luck: random.Random, human: Human, home: Home) -> list[Act]:
 def _at_one_bot(luck: random.Random, human: Human, home: Home, account: Account) -> list[Act]:
     words: list[Act] = []
     firsts: set[int] = set()
-    days = sorted(luck.sample(range(1, DAYS), luck.choices((1, 2, 3, 6), (55, 25, 12, 8))[0]))
+    days = sorted(luck.sample(range(2, DAYS + 1), luck.choices((1, 2, 3, 6), (55, 25, 12, 8))[0]))
     fate = luck.random()
     says_yes = luck.random() < 0.8
     for nth, day in enumerate(days):

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 from local.checker import COUNTED, LINK, NOT_COUNTED
+from local.fortnight import random_fortnight
 from local.people import ACCOUNTS, START, STORIES, the_fortnight
 
 # Ranges kept for fiction: Ofcom's drama numbers, ARCEP's, the Bundesnetzagentur's, and Mexico's 5555-01xx; or an
@@ -50,3 +51,10 @@ def test_what_a_bot_says_on_whatsapp_is_no_act():
     """WhatsApp echoes nothing that a bot sends: there is nothing to see."""
     whatsapp = {account.id for account in ACCOUNTS if account.channel == "whatsapp"}
     assert [act for act in the_fortnight().acts if act.bot in whatsapp and act.kind == "echo_bot"] == []
+
+
+def test_random_people_do_nothing_before_the_fortnight_begins_wherever_they_live():
+    """At midnight in Paris it is still the evening before in London; the settings are the first line of all."""
+    for seed in range(5):
+        fortnight = random_fortnight(seed, 200)
+        assert min(act.at for act in fortnight.acts) > fortnight.start

@@ -497,7 +497,7 @@ def test_one_failed_minute_of_any_webhook_rings_for_the_whole_catch_up_time() ->
         for metric in (query["MetricStat"]["Metric"] for query in queries)
         for dimension in metric["Dimensions"]
     }
-    assert watched == {(name, metric) for name in WEBHOOKS for metric in ("Errors", "Throttles", "Url5xxCount")}
+    assert watched == {(name, metric) for name in WEBHOOKS for metric in ("Errors", "Throttles")}
     assert len(queries) <= 10  # the most metrics that one alarm may combine
 
 
