@@ -59,6 +59,9 @@ def test_a_no_is_heard(text: str) -> None:
             "baja el volumen del horno",
             "salir a caminar",
         ),
+        *("je ne veux plus de films d'horreur", "ne m'envoie pas la recette avec des noix", "je ne veux pas de viande"),
+        *("no quiero más películas de terror", "quiero darme de baja del gimnasio, ¿cómo se dice?", "quita la mancha"),
+        *("ich will nicht mehr lernen heute", "ich will nicht länger im Kino sitzen", "cómo se quita la cera"),
         *("vou sair mais cedo", "wann hört der Film auf?", "Stoppuhr für Eier", "don't tell me who did it"),
     ],
 )
