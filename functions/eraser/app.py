@@ -15,7 +15,7 @@ callbacks = wiring.callbacks()
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     """A request of the Function URL is answered; a batch of the queue is answered with what must come again."""
-    with observability.invocation():
+    with observability.invocation(context):
         if "Records" not in event:
             return callbacks.answer(event)
         return process_partial_response(event, erasure, processor, context)

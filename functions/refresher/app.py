@@ -11,9 +11,9 @@ refresh = wiring.refresher()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Look at every token. Fails when one was not renewed: three such days in a row raise the alarm."""
-    with observability.invocation():
+    with observability.invocation(context):
         report = refresh(now=utc_now())
-        answer = observability.refreshed(report, context.function_name)
+        answer = observability.refreshed(report)
         if report.failed:
             raise TemporaryFailure(f"tokens not renewed: {len(report.failed)}")
         return answer

@@ -27,5 +27,5 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             else:
                 observability.sent(asked, sender.send(asked, now=now, remaining_ms=remaining))
 
-    with observability.invocation():
+    with observability.invocation(context):
         return process_partial_response(event, follow_up, processor, context)

@@ -9,5 +9,5 @@ webhook = wiring.webhook("whatsapp")
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one request of the Function URL; a raised error is a 502, and Meta delivers again."""
-    with observability.invocation():
+    with observability.invocation(context):
         return webhook.receive(event)

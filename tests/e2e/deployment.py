@@ -34,9 +34,10 @@ def rehearsed(template: dict[str, Any]) -> dict[str, Any]:
     (on AWS `sqs:SendMessage` covers both). The exact permissions are held by tests/unit/test_template.py.
     """
     resources = template["Resources"]
-    alarm = resources["WebhookFailures"]["Properties"]
-    query = alarm.pop("Metrics")[1]["MetricStat"]
-    alarm |= query["Metric"] | {"Period": query["Period"], "Statistic": query["Stat"]}
+    for resource in resources.values():
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in (alarm := resource["Properties"]):
+            query = alarm.pop("Metrics")[1]["MetricStat"]
+            alarm |= query["Metric"] | {"Period": query["Period"], "Statistic": query["Stat"]}
     scaling = resources["Sender"]["Properties"]["Events"]["FollowUps"]["Properties"]["ScalingConfig"]
     scaling["MaximumConcurrency"] = template["Parameters"]["SenderConcurrency"]["Default"]
     for function in artifact.FUNCTIONS:

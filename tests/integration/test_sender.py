@@ -380,6 +380,7 @@ def test_a_revoked_token_pauses_the_bot_and_spends_nobody(stack):
     assert "190" in next(each for each in stack.bots() if each["id"] == "1001")["paused"]
     assert [("drop", "paused")] * 2 == [(row["verdict"], row["reason"]) for row in pairs]
     assert not any("used_at" in row for row in pairs)
+    assert '"BotPaused"' in stack.logs  # the alarm's metric
 
 
 def test_a_missing_token_pauses_the_bot_before_a_model_is_paid(stack, writer):

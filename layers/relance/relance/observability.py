@@ -45,9 +45,13 @@ class UnexpectedError(Exception):
     """Something nobody foresaw, by its class and place: the original message may hold a person's words."""
 
 
+_running = {"function": ""}
+
+
 @contextmanager
-def invocation() -> Iterator[None]:
+def invocation(context: Any) -> Iterator[None]:
     """Around a handler: metrics are written at the end, and what escapes holds no text of anybody."""
+    _running["function"] = context.function_name
     try:
         with _sanitised("invocation"):
             yield
@@ -79,6 +83,19 @@ def _sanitised(where: str, **keys: str) -> Iterator[None]:
         raise UnexpectedError(what) from None
 
 
+def _watched(name: str, value: int) -> None:
+    """A metric that an alarm of this deployment watches: the function's name keeps two deployments apart."""
+    with single_metric(name=name, unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
+        metric.add_dimension(name="FunctionName", value=_running["function"])
+
+
+def paused(times: int = 1) -> None:
+    """A bot, its account or a template was stopped: somebody has to look."""
+    if times:
+        logger.warning("paused", extra={"times": times})
+        _watched("BotPaused", times)
+
+
 def swept(report: SweepReport) -> dict[str, Any]:
     """Metrics of a sweep; silence by reason. Returns what the function answers."""
     count("TimersRang", report.rang)
@@ -101,17 +118,13 @@ def swept(report: SweepReport) -> dict[str, Any]:
     }
 
 
-def refreshed(report: RefreshReport, function_name: str) -> dict[str, Any]:
+def refreshed(report: RefreshReport) -> dict[str, Any]:
     """One line for each token that ends by itself, and the days left of the one that ends first."""
     for each in report.checked:
         left = {} if each.days_left is None else {"days_left": each.days_left}
         logger.info("token", extra={"bot": each.bot, "became": each.became.value, "why": each.why, **left})
     if report.days_left is not None:
-        # The function's name keeps two deployments of one account apart: the alarm is on this very function.
-        with single_metric(
-            name="TokenDaysLeft", unit=MetricUnit.Count, value=report.days_left, namespace=NAMESPACE
-        ) as metric:
-            metric.add_dimension(name="FunctionName", value=function_name)
+        _watched("TokenDaysLeft", report.days_left)
     return {
         "tokens": {each.bot: each.became.value for each in report.checked},
         "days_left": report.days_left,
@@ -128,3 +141,5 @@ def sent(due: Due, result: Result) -> None:
     """One line and one metric for each message of the queue: keys, outcome, reason."""
     logger.info("follow_up", extra={"user": due.user, "bot": due.bot, "sent": result.sent, "reason": result.reason})
     count_by("FollowUp", "outcome", {result.sent.value: 1})
+    if result.paused:
+        paused()

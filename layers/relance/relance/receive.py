@@ -9,7 +9,7 @@ from relance.channels import payload, signature
 from relance.erasures import Erasures
 from relance.errors import BodyRefused, UnreadablePayload
 from relance.forward import Forwarder
-from relance.interaction import Event
+from relance.interaction import Effect, Event
 from relance.outbox import Outbox
 from relance.remember import Memory, Report, remember
 from relance.secrets import Secrets, WebhookSecrets, webhook_secrets
@@ -103,13 +103,12 @@ def _measure(report: Report) -> None:
     for effect, times in report.effects.items():
         if effect.startswith("signal_") or effect in _MEASURED:
             observability.count("".join(word.capitalize() for word in effect.split("_")), times)
+    observability.paused(report.effects[Effect.BOT_PAUSED.value])
     observability.count_by("UnknownKind", "kind", report.unknown)
 
 
 # Receipts are most of the traffic and say nothing new: no metric line for them.
-_MEASURED = frozenset(
-    {"opt_out", "opt_in", "human_owns", "echo_human", "erase", "rekey", "bot_paused", "status_failed"}
-)
+_MEASURED = frozenset({"opt_out", "opt_in", "human_owns", "echo_human", "erase", "rekey", "status_failed"})
 
 
 def _answer(status: int, body: str) -> Response:

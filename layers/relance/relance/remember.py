@@ -296,6 +296,8 @@ class _Desk:
         if outcome.suppress or gone:
             for user in self._keys(who):
                 self.pairs.opt_out(user, self._when(event))
+        if outcome.kind is OutcomeClass.STOP and (outcome.stops == "bot" or template):
+            self.report.effects[Effect.BOT_PAUSED.value] += 1
         if outcome.kind is OutcomeClass.STOP and outcome.stops == "bot":
             self.pairs.pause_account(event.channel, event.bot, f"{event.code} {outcome.detail}")
         elif outcome.kind is OutcomeClass.STOP and template:

@@ -59,6 +59,7 @@ class Result:
 
     sent: Sent
     reason: str = ""
+    paused: bool = False
 
 
 @dataclass(slots=True)
@@ -144,7 +145,7 @@ class Sender:
         except ConfigurationError as missing:
             # Found out before a model is paid; without a pause every lease would end here again.
             self._pause(bot, str(missing), now)
-            return self._drop(pair, Reason.PAUSED, now)
+            return replace(self._drop(pair, Reason.PAUSED, now), paused=True)
         if self._is_heavy_use(pair, case.person, bot, now):
             return self._drop(pair, Reason.HEAVY_USE, now)
         turns = self._turns(pair, now)
@@ -245,7 +246,8 @@ class Sender:
     def _release(self, case: _Case, message: Outbound, outcome: Outcome, credentials: tuple[str, str]) -> Result:
         """Nobody was reached: the reservation is given back, and the timer rings again after a while."""
         pair, bot, now = case.pair, case.bot, case.now
-        if outcome.kind is OutcomeClass.STOP and not self._has_rotated(bot, credentials):
+        stopped = outcome.kind is OutcomeClass.STOP and not self._has_rotated(bot, credentials)
+        if stopped:
             if outcome.stops == "template" and bot.template is not None:
                 self.pairs.pause_account(bot.channel, bot.id, outcome.detail, template=bot.template.name)
             else:
@@ -264,7 +266,7 @@ class Sender:
             now=now,
             expires_at=now + self.rules.text_ttl,
         )
-        return Result(Sent.RELEASED, str(outcome.code or outcome.kind.value))
+        return Result(Sent.RELEASED, str(outcome.code or outcome.kind.value), paused=stopped)
 
     def _has_rotated(self, bot: Bot, credentials: tuple[str, str]) -> bool:
         """The refused token came from the cache and has been replaced since: no reason to stop the bot."""
