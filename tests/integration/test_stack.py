@@ -324,9 +324,9 @@ class TestQueue:
         """After five receives, each when the visibility timeout of the last is over."""
         self.put(stack, "nobody can read this")
 
-        stack.run_until(NOON + 4 * 361)
+        stack.run_until(NOON + 4 * 721)
         before = stack.dead_letters()
-        stack.run_until(NOON + 6 * 361)
+        stack.run_until(NOON + 6 * 721)
 
         assert [] == before
         assert [{"body": "nobody can read this"}] == stack.dead_letters()
@@ -337,7 +337,7 @@ class TestQueue:
         self.put(stack, "nobody can read this")
 
         tried = [stack.drain(), stack.drain()]
-        stack.travel(NOON + 361)
+        stack.travel(NOON + 721)
         tried.append(stack.drain())
 
         assert [1, 0, 1] == tried
