@@ -8,10 +8,13 @@ from botocore.endpoint import Endpoint
 
 from local.stack import LocalStack
 from relance.bot import Bot
+from relance.erase import erase
+from relance.erasures import Forget
 from relance.pair import EVERY_BOT, Person, entry
 from relance.reason import Reason
 from relance.store.bots import BotStore
 from relance.store.pairs import Due, PairStore
+from relance.store.people import PeopleStore
 from relance.store.tables import Database
 
 NOW = 1_768_478_400  # 2026-01-15T12:00:00Z
@@ -558,6 +561,46 @@ def test_a_stop_under_any_key_of_a_person_holds_under_all(pairs):
         pairs.opt_out(said_as, NOW)
         for key in (OLD, NEW, third):
             assert pairs.read([Due(key, BOT_ID)], consistent=True)[1][key].opted_out
+
+
+def test_a_stop_given_by_number_holds_when_the_scoped_id_appears(pairs):
+    """The number had a conversation of its own, and its owner had said stop there."""
+    whatsapp(pairs, OLD, NOW - 10, "by number")
+    pairs.opt_out(OLD, NOW - 9)
+
+    whatsapp(pairs, NEW, NOW, "both", also=OLD)
+
+    assert pairs.read([Due(NEW, BOT_ID)], consistent=True)[1][NEW].opted_out
+
+
+def people(stack, pairs):
+    """The eraser's store."""
+    names = {f"{name.lower()}_table": stack.template.name(name) for name in ("Pairs", "Interactions", "Bots")}
+    return PeopleStore(pairs._db, **names)
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_a_used_mark_under_the_number_follows_to_the_scoped_id(stack, pairs, bots, erased):
+    """Also when nothing but the mark has outlived an erasure."""
+    for i in range(5):
+        pair = whatsapp(pairs, OLD, NOW - 500 + i, f"m{i}")
+    pairs.start_timer(pair, NOW)
+    pair, someone = stored(pairs, OLD), pairs.read([Due(OLD, BOT_ID)], consistent=True)[1][OLD]
+    assert () == reserve(pairs, bots, pair, someone, published(bots))
+    if erased:
+        erase(Forget(OLD, NOW), people=people(stack, pairs), now=NOW + 600)
+
+    whatsapp(pairs, NEW, NOW + 5, "both", also=OLD)
+
+    assert NOW == stored(pairs, NEW).used_at
+
+
+def test_a_wish_by_number_reaches_the_conversation_of_the_scoped_id(pairs):
+    """The message to edit or to take back lies there."""
+    whatsapp(pairs, NEW, NOW, "both", also=OLD)
+
+    assert NEW == pairs.change(OLD, BOT_ID)
+    assert 1 == stored(pairs, NEW).changes
 
 
 def test_a_follow_up_under_one_key_is_the_cooldown_of_all(pairs, bots):

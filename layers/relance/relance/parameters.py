@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from relance.bot import Hours
 from relance.interaction import DAY, HOUR, MINUTE
 
+# A person or another app that wrote owns the thread for this long (platforms.md 11).
+HUMAN_OWNS_FOR = 14 * DAY
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:

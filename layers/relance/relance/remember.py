@@ -22,11 +22,11 @@ from relance.interaction import (
 from relance.outbox import Ask, Outbox
 from relance.outcome import UNDELIVERABLE, OutcomeClass, classify_status
 from relance.pair import Identity, Pair, identify
+from relance.parameters import HUMAN_OWNS_FOR
 from relance.store.interactions import InteractionStore
 from relance.store.pairs import PairStore
 from relance.store.tables import RequestRefused
 
-HUMAN_OWNS_FOR = 14 * DAY
 # A POST gives up after so many failed events: the table is down, and Meta waits five seconds.
 MOST_FAILURES = 2
 # "Not now": no follow-up from any bot for 90 days.
@@ -260,9 +260,9 @@ class _Desk:
         self.pairs.human_took_over(who.user, at, until=at)
 
     def _wish(self, event: Event, who: Identity) -> None:
-        self.interactions.wish(who.user, event.bot, event, expires_at=self.now + self.memory.text_ttl)
-        self.pairs.change(who.user, event.bot)
-        self.erasures.wish(who.user, event.bot)
+        user = self.pairs.change(who.user, event.bot)
+        self.interactions.wish(user, event.bot, event, expires_at=self.now + self.memory.text_ttl)
+        self.erasures.wish(user, event.bot)
 
     def _rekey(self, event: Event, who: Identity) -> None:
         """The same person under another id: the pair moves with its register, its marks and its used mark."""

@@ -8,7 +8,7 @@ from relance import zones
 from relance.bot import Bot, Hours, Template
 from relance.interaction import DAY, HOUR, MINUTE
 from relance.pair import Pair, Person, channel_of
-from relance.parameters import Deployment, Rules
+from relance.parameters import HUMAN_OWNS_FOR, Deployment, Rules
 from relance.reason import Reason
 
 FREE_FORM = "free_form"
@@ -18,8 +18,6 @@ TEMPLATE = "template"
 PLATFORM_WINDOW = 24 * HOUR
 # A message from the business's side later than this after the user's last one means that somebody already wrote.
 ALREADY_WRITTEN_AFTER = 2 * HOUR
-# A person or another app that wrote owns the thread for this long (platforms.md 11).
-HUMAN_OWNS_FOR = 14 * DAY
 
 
 @dataclass(frozen=True, slots=True)

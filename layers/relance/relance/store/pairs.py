@@ -202,7 +202,8 @@ class PairStore:
     def _link(self, number: str, pair: Pair, *, expires_at: int) -> Pair:
         """The first message that names both ids: later events with the number alone must find this pair.
 
-        One request for most: the number's row becomes an alias, unless the number has a conversation of its own.
+        One request for most: the number's row becomes an alias. A number with a past of its own (a conversation, a
+        used mark that outlived one, another id) has that moved, after the two rows of the person know each other.
         """
         get = self._db.connection.get_operation_kwargs
         expires_at += _LINKS_LAST
@@ -211,7 +212,8 @@ class PairStore:
             number,
             pair.bot,
             actions=[PairRow.alias.set(pair.user), PairRow.expires_at.set(PairRow.keep_until | expires_at)],
-            condition=PairRow.s1.does_not_exist() | (PairRow.alias == pair.user),
+            condition=(PairRow.s1.does_not_exist() & PairRow.used_at.does_not_exist() & PairRow.alias.does_not_exist())
+            | (PairRow.alias == pair.user),
         )
         linked = get(
             self._table, pair.user, pair.bot, actions=[PairRow.linked.set(True)], condition=PairRow.user.exists()
@@ -220,7 +222,9 @@ class PairStore:
         try:
             self._db.call("TransactWriteItems", {"TransactItems": [{"Update": alias}, {"Update": linked}, *known]})
         except TransactionRefused:
-            return self._move_pair(number, pair.user, pair.bot, to=pair.to)
+            self._db.call("TransactWriteItems", {"TransactItems": known})
+            source = text(self._get(number, pair.bot) or {}, "alias") or number
+            return self._move_pair(source, pair.user, pair.bot, to=pair.to)
         return pair
 
     def _one_person(self, one: str, other: str, *, expires_at: int) -> list[dict[str, Any]]:
@@ -292,6 +296,8 @@ class PairStore:
             actions += [PairRow.closed_s1.set(newest.closed_s1)] if newest.closed_s1 else []
             opened = max(before.opened_at or 0, after.opened_at or 0)
             actions += [PairRow.opened_at.set(opened)] if opened else []
+            erased = max(before.erased_at or 0, after.erased_at or 0)
+            actions += [PairRow.erased_at.set(erased)] if erased else []
             if due_at is not None:
                 actions += [PairRow.due_shard.set(shard_of(new, self._shards)), PairRow.due_at.set(due_at)]
             if used is not None:
@@ -327,9 +333,28 @@ class PairStore:
             return read_pair(self._get(new, bot) or {})
         raise TemporaryFailure("a pair changed under every attempt to move it")
 
-    def change(self, user: str, bot: str) -> None:
-        """A message of this conversation was edited or taken back: a reservation judged before that is refused."""
-        self._conditionally(user, bot, actions=[PairRow.changes.add(1)], condition=PairRow.user.exists())
+    def change(self, user: str, bot: str) -> str:
+        """A message of this conversation was edited or taken back: a reservation judged before that is refused.
+
+        Returns the key under which the conversation lives now.
+        """
+        for _ in range(_HOPS):
+            try:
+                self._db.update(
+                    self._table,
+                    user,
+                    bot,
+                    actions=[PairRow.changes.add(1)],
+                    condition=PairRow.user.exists() & PairRow.alias.does_not_exist(),
+                )
+            except ConditionFailed as refused:
+                moved_to = text(refused.item, "alias") if refused.item else ""
+                if not moved_to:
+                    return user
+                user = moved_to
+            else:
+                return user
+        return user
 
     def open_window(self, user: str, bot: str, at: int) -> bool:
         """An act that opens the platform's window without counting. False: no such pair, or a later act is known."""
@@ -813,7 +838,7 @@ def _accounts(pair: Pair) -> tuple[str, ...]:
     """The rows in which the platform's pauses for this pair are kept: the bot's own, then its business account's."""
     channel = channel_of(pair.user)
     own = account_key(channel, pair.bot)
-    return (own, account_key(channel, pair.account)) if pair.account else (own,)
+    return (own, account_key(channel, pair.account)) if pair.account not in ("", pair.bot) else (own,)
 
 
 def _with_pauses(pair: Pair, rows: dict[str, Item]) -> Pair:
