@@ -656,3 +656,25 @@ def test_a_conflict_with_another_transaction_is_over_in_milliseconds(database, p
     monkeypatch.setattr(Endpoint, "_get_response", conflicting)
 
     assert 1 == len(count(pairs, NOW, "m").register)
+
+
+def test_a_follow_up_that_nobody_answered_is_remembered_across_bots(stack, pairs, bots):
+    """Gate B8 counts it for the operator's other bots, until the person writes to that bot again."""
+    pair, someone, bot = five(pairs), person(pairs), published(bots)
+    assert () == reserve(pairs, bots, pair, someone, bot)
+    other = Due(USER, "another bot")
+
+    _, before = pairs.read([other], consistent=True)
+    count(pairs, NOW + 60, "came back")
+    _, after = pairs.read([other], consistent=True)
+
+    assert ((NOW,), ()) == (before[USER].ignored, after[USER].ignored)
+
+
+def test_a_released_follow_up_was_never_ignored(stack, pairs, bots):
+    """What reached nobody cannot have been left unanswered."""
+    pair, someone, bot = five(pairs), person(pairs), published(bots)
+    reserve(pairs, bots, pair, someone, bot)
+    pairs.release(pair, someone, follow_up_id="relance:1", due_at=NOW + 9, reason="x", now=NOW, expires_at=NOW + 9)
+
+    assert {} == person(pairs).followed

@@ -127,6 +127,7 @@ class Person:
     `echoes` says when each app last wrote to the user on the business's behalf (`none`: no app was named, so a
     person did); `echo_at` is the newest of them. `human_until` ends a take-over that the platform announced, by
     `owner_app` where it named one (a thread may be passed to the bot's own app).
+    `followed` says when each bot last wrote first, `ignored` which of those moments no later message answered.
     """
 
     user: str
@@ -141,6 +142,8 @@ class Person:
     owner_app: str = ""
     echo_at: int | None = None
     echoes: dict[str, int] = field(default_factory=dict)
+    followed: dict[str, int] = field(default_factory=dict)
+    ignored: tuple[int, ...] = ()
     seen: tuple[tuple[str, int | None], ...] = ()
 
     @property
@@ -162,9 +165,12 @@ def together(persons: Sequence[Person]) -> Person:
     if len(persons) == 1:
         return first
     echoes: dict[str, int] = {}
+    followed: dict[str, int] = {}
     for person in persons:
         for app, at in person.echoes.items():
             echoes[app] = max(at, echoes.get(app, at))
+        for bot, at in person.followed.items():
+            followed[bot] = max(at, followed.get(bot, at))
     newest = max(persons, key=lambda person: person.last_follow_up_at or 0)
     return Person(
         user=first.user,
@@ -179,6 +185,7 @@ def together(persons: Sequence[Person]) -> Person:
         owner_app=max(persons, key=lambda person: person.human_until or 0).owner_app,
         echo_at=_latest(person.echo_at for person in persons),
         echoes=echoes,
+        followed=followed,
         seen=tuple(row for person in persons for row in person.seen),
     )
 

@@ -1,6 +1,6 @@
 """The rules: may this pair be written to now, when, and by which route? Pure: no clock, no I/O; `now` comes in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,6 +18,11 @@ TEMPLATE = "template"
 PLATFORM_WINDOW = 24 * HOUR
 # A message from the business's side later than this after the user's last one means that somebody already wrote.
 ALREADY_WRITTEN_AFTER = 2 * HOUR
+# So many follow-ups without a word back, within so long, and the operator's bots leave the person alone (safety.md B8).
+MOST_IGNORED = 2
+IGNORED_FOR = 90 * DAY
+# China's rules for human-like AI (2026) leave no room for it (safety.md B5).
+DENIED_COUNTRIES = frozenset({"CN"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,42 +162,116 @@ def plan(pair: Pair, person: Person, bot: Bot, rules: Rules, *, not_before: int 
     return Reason.UNREACHABLE
 
 
-def _refusal(
-    pair: Pair, person: Person, bot: Bot | None, deployment: Deployment, now: int, rules: Rules
-) -> Reason | None:
-    """The first rule that forbids this silence for good, or None."""
-    if bot is None:
-        return Reason.UNKNOWN_BOT
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the data gates judge: rows as read, the clock, the deployment's numbers. No text is among them."""
+
+    pair: Pair
+    person: Person
+    bot: Bot
+    deployment: Deployment
+    now: int
+    rules: Rules
+
+
+def _switch(facts: Facts) -> Reason | None:
+    bot = facts.bot
     if bot.mode == "off" or bot.enabled_at is None:
         return Reason.DISABLED
-    if bot.paused or pair.paused:
+    if bot.paused or facts.pair.paused:
         return Reason.PAUSED
     if not bot.notice or (bot.channel == "whatsapp" and not bot.ai_is_incidental):
         return Reason.NOT_ATTESTED
-    if person.opted_out:
-        return Reason.OPTED_OUT
-    if person.minor:
-        return Reason.MINOR
-    if person.hold_until is not None and person.hold_until > now:
-        return Reason.SAFETY_HOLD
-    if not pair.register or now - pair.times[0] > rules.window:
+    return None
+
+
+def _identity(facts: Facts) -> Reason | None:
+    """A pair without an address or a message is nobody's conversation (erased, or never begun)."""
+    return None if facts.pair.register else Reason.TOO_LATE
+
+
+def _opt_out(facts: Facts) -> Reason | None:
+    return Reason.OPTED_OUT if facts.person.opted_out else None
+
+
+def _consent(facts: Facts) -> Reason | None:
+    return Reason.NO_CONSENT if facts.bot.needs_opt_in and not facts.person.consented else None
+
+
+def _age(facts: Facts) -> Reason | None:
+    return Reason.MINOR if facts.person.minor else None
+
+
+def _place(facts: Facts) -> Reason | None:
+    """Numbers of countries where such a message is not offered at all (safety.md section 2)."""
+    if channel_of(facts.pair.user) != "whatsapp":
+        return None  # Messenger and Instagram tell no country
+    countries = set(zones.countries_of_address(facts.pair.to))
+    return Reason.UNREACHABLE if countries and countries <= DENIED_COUNTRIES else None
+
+
+def _human(facts: Facts) -> Reason | None:
+    return Reason.HUMAN_OWNS if human_owns(facts.person, facts.bot, facts.now) else None
+
+
+def _hold(facts: Facts) -> Reason | None:
+    until = facts.person.hold_until
+    return Reason.SAFETY_HOLD if until is not None and until > facts.now else None
+
+
+def _eligible(facts: Facts) -> Reason | None:
+    pair, now, rules = facts.pair, facts.now, facts.rules
+    if now - pair.times[0] > rules.window:
         return Reason.TOO_LATE
     if not is_earned(pair.times, now, rules):
         return Reason.NOT_EARNED
     if pair.used_at is not None and not _earned_again(pair, rules):
         return Reason.ALREADY_USED
-    if pair.times[0] <= bot.enabled_at:
+    if facts.bot.enabled_at is None or pair.times[0] <= facts.bot.enabled_at:
         return Reason.BEFORE_ENABLED
-    if deployment.epoch is not None and pair.times[0] <= deployment.epoch:
+    if facts.deployment.epoch is not None and pair.times[0] <= facts.deployment.epoch:
         return Reason.OUTAGE
-    if human_owns(person, bot, now):
-        return Reason.HUMAN_OWNS
-    if person.echo_at is not None and person.echo_at > pair.times[0] + ALREADY_WRITTEN_AFTER:
+    echo_at = facts.person.echo_at
+    if echo_at is not None and echo_at > pair.times[0] + ALREADY_WRITTEN_AFTER:
         return Reason.ALREADY_WRITTEN
-    if bot.needs_opt_in and not person.consented:
-        return Reason.NO_CONSENT
-    if person.last_follow_up_at is not None and now - person.last_follow_up_at < rules.cooldown:
-        return Reason.CAPPED
+    return None
+
+
+def _ignored(facts: Facts) -> Reason | None:
+    """Whoever let two follow-ups of this operator's bots pass in 90 days has answered by that."""
+    recent = [at for at in facts.person.ignored if facts.now - at < IGNORED_FOR]
+    return Reason.IGNORED_BEFORE if len(recent) >= MOST_IGNORED else None
+
+
+def _cap(facts: Facts) -> Reason | None:
+    last = facts.person.last_follow_up_at
+    return Reason.CAPPED if last is not None and facts.now - last < facts.rules.cooldown else None
+
+
+# In this order; the first refusal is the reason. Stop, consent and age come before anything that weighs a
+# conversation, and no text is read before all have passed (safety.md 4.2: B0 to B9). B10 (heavy use) is judged by the
+# sender from keys alone, B11 and B12 (window, quiet hours) by the planner, B13 to B15 by `guard.conversation`.
+DATA_GATES: tuple[tuple[str, Callable[[Facts], Reason | None]], ...] = (
+    ("switch", _switch),
+    ("identity", _identity),
+    ("opt_out", _opt_out),
+    ("consent", _consent),
+    ("age", _age),
+    ("place", _place),
+    ("human", _human),
+    ("hold", _hold),
+    ("eligible", _eligible),
+    ("ignored", _ignored),
+    ("cap", _cap),
+)
+
+
+def _refusal(facts: Facts) -> Reason | None:
+    """The first data gate that forbids this silence for good, or None."""
+    for _, gate in DATA_GATES:
+        reason = gate(facts)
+        if reason is not None:
+            return reason
     return None
 
 
@@ -205,9 +284,11 @@ def _earned_again(pair: Pair, rules: Rules) -> bool:
 
 def verdict(pair: Pair, person: Person, bot: Bot | None, deployment: Deployment, now: int, *, rules: Rules) -> Verdict:
     """What the rules say of a pair now. Decided without any text; the guards come after."""
-    refusal = _refusal(pair, person, bot, deployment, now, rules)
-    if refusal is not None or bot is None:
-        return Drop(refusal or Reason.UNKNOWN_BOT)
+    if bot is None:
+        return Drop(Reason.UNKNOWN_BOT)
+    refusal = _refusal(Facts(pair, person, bot, deployment, now, rules))
+    if refusal is not None:
+        return Drop(refusal)
     if is_outage(deployment, now, rules):
         return Wait(max(deployment.catch_up_until or 0, now + rules.lease), Reason.OUTAGE)
     if pair.busy_until is not None and pair.busy_until > now:

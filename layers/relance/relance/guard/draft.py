@@ -3,7 +3,8 @@
 # ruff: noqa: E501 (an alternation of words is easier to review on one line)
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from relance.bot import Bot
@@ -95,7 +96,7 @@ _DOMAIN_ENDINGS = (
     "com|net|org|info|biz|app|dev|shop|store|online|site|xyz|link|click|club|live|fun|me|co|ai|tv|ly|gl|gg|cc|ws|to|us|uk|eu|fr|"
     "de|es|pt|br|it|ch|at|be|nl|mx|ar|cl|ca|in|ru|cn|blog|page|tech|cloud|top|win|bet|edu|gov"
 )
-_LINK = re.compile(
+_LINKS = re.compile(
     rf"\w+://|\bwww\.|\b(?:wa|t|m|fb|bit|goo|lnkd|youtu|tinyurl|is|ow|rb|cutt)\.(?:me|ly|gl|in|be|com|gd)\b|"
     rf"(?<![\w@.])(?!(?:[\w-]+\.)+(?:{_FILE_ENDINGS})\b)(?:[\w-]{{2,}}\.)+(?:{_DOMAIN_ENDINGS})(?:/\S*|\b(?!\.?\w))|"
     rf"\b[\w-]+\.[a-z]{{2,6}}/\S|"
@@ -148,7 +149,7 @@ _GREETED = re.compile(
 def _links_or_personal_data(text: str, spoken: frozenset[str]) -> bool:
     cleaned = _CODE_NAMES.sub(" ", text)
     return (
-        any(pattern.search(cleaned) for pattern in (_LINK, _EMAIL, _HANDLE, _STREET, _IDENTITY, _TITLED, _GREETED))
+        any(pattern.search(cleaned) for pattern in (_LINKS, _EMAIL, _HANDLE, _STREET, _IDENTITY, _TITLED, _GREETED))
         or _has_phone(cleaned)
         or "third_party" in spoken
     )
@@ -166,8 +167,6 @@ def _has_phone(text: str) -> bool:
 
 
 # --- A5 to A10: what is said -----------------------------------------------------------------------------------
-
-_SPOKEN_GATES = ("pressure", "inner_life", "emotional_question", "sensitive", "watching", "selling")
 
 
 def _found(family: str, text: str, language: str) -> frozenset[str]:
@@ -256,7 +255,117 @@ def _wrong_address(text: str, language: str, address: str) -> bool:
     return bool(pattern and pattern.search(text))
 
 
-# --- The judges ------------------------------------------------------------------------------------------------
+# --- The gates, in their order -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the gates judge: the text, what the phrase files find in it, and as much of the conversation as is known.
+
+    `spoken`, `heard` and `topics` are sections of the draft, signal and topic files. `mine` are the user's texts,
+    `said_before` what the bot's side said and earlier follow-ups, `everything` all turns; empty where unknown.
+    `quote` is None when only a text is judged.
+    """
+
+    text: str
+    language: str
+    spoken: frozenset[str]
+    heard: frozenset[str]
+    topics: frozenset[str]
+    declared: str
+    quote: str | None = None
+    mine: tuple[str, ...] = ()
+    everything: tuple[str, ...] = ()
+    said_before: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    address: str = ""
+
+
+def _wrong_shape(candidate: Candidate) -> bool:
+    return _shape(candidate.text)
+
+
+def _wrong_language(candidate: Candidate) -> bool:
+    return candidate.declared != candidate.language or _other_language(candidate.text, candidate.language)
+
+
+def _link(candidate: Candidate) -> bool:
+    return _links_or_personal_data(candidate.text, candidate.spoken)
+
+
+def _pressure(candidate: Candidate) -> bool:
+    return "pressure" in candidate.spoken or ("opt_out" in candidate.heard and "offers_stop" not in candidate.spoken)
+
+
+def _inner_life(candidate: Candidate) -> bool:
+    return "inner_life" in candidate.spoken
+
+
+def _emotional_question(candidate: Candidate) -> bool:
+    return "emotional_question" in candidate.spoken
+
+
+def _sensitive(candidate: Candidate) -> bool:
+    return "sensitive" in candidate.spoken or bool(candidate.topics or candidate.heard & {"crisis", "minor"})
+
+
+def _watching(candidate: Candidate) -> bool:
+    return "watching" in candidate.spoken
+
+
+def _selling(candidate: Candidate) -> bool:
+    return "selling" in candidate.spoken
+
+
+def _not_grounded(candidate: Candidate) -> bool:
+    """No shared content, or a name or number of its own; with a quote: not literally a user's, or about nothing of theirs."""
+    if candidate.quote is None:
+        return bool(candidate.everything) and _ungrounded(candidate.text, candidate.language, candidate.everything)
+    quote = candidate.quote.strip()
+    return (
+        len(quote) < 3
+        or not any(quote in said for said in candidate.mine)
+        or _ungrounded(candidate.text, candidate.language, candidate.everything, candidate.names)
+        or not _stems(candidate.text) & _stems(" ".join(candidate.mine))
+    )
+
+
+def _not_fresh(candidate: Candidate) -> bool:
+    return _stale(candidate.text, candidate.said_before)
+
+
+def _address(candidate: Candidate) -> bool:
+    return _wrong_address(candidate.text, candidate.language, candidate.address)
+
+
+# A2 to A13 of safety.md 4.5. A1 (how the model stopped) is the writer's, A14 the second line's, A15 `disclosure`'s,
+# A16 the reservation's.
+GATES: tuple[tuple[str, Callable[[Candidate], bool]], ...] = (
+    ("shape", _wrong_shape),
+    ("language", _wrong_language),
+    ("link", _link),
+    ("pressure", _pressure),
+    ("inner_life", _inner_life),
+    ("emotional_question", _emotional_question),
+    ("sensitive", _sensitive),
+    ("watching", _watching),
+    ("selling", _selling),
+    ("grounded", _not_grounded),
+    ("fresh", _not_fresh),
+    ("address", _address),
+)
+
+
+def _refusing_gate(candidate: Candidate) -> str | None:
+    return next((name for name, refuses in GATES if refuses(candidate)), None)
+
+
+def _read(text: str, language: str) -> dict[str, frozenset[str]]:
+    return {
+        "spoken": _found("draft", text, language),
+        "heard": _found("signals", text, language),
+        "topics": _found("topics", text, language),
+    }
 
 
 def _texts(context: Context, *sides: Side) -> list[str]:
@@ -267,38 +376,23 @@ def _texts(context: Context, *sides: Side) -> list[str]:
     ]
 
 
-def _text_gates(text: str, language: str) -> str | None:
-    if language not in LANGUAGES:
-        return "language"
-    if _shape(text):
-        return "shape"
-    if _other_language(text, language):
-        return "language"
-    spoken = _found("draft", text, language)
-    if _links_or_personal_data(text, spoken):
-        return "link"
-    heard = _found("signals", text, language)
-    if "opt_out" in heard and "offers_stop" not in spoken:
-        return "pressure"
-    if _found("topics", text, language) or heard & {"crisis", "minor"}:
-        spoken |= {"sensitive"}
-    return next((gate for gate in _SPOKEN_GATES if gate in spoken), None)
-
-
 def judge_text(text: str, language: str, context: Context = ()) -> str | None:
     """The gates that need nothing but the text (A2 to A10), and A11, A12 as far as `context` (turns or texts) allows.
 
     None: allowed. Else the name of the gate that refused; `error` when a gate failed.
     """
     try:
-        gate = _text_gates(text, language)
-        if gate is None and context:
-            heard = _texts(context)
-            if _ungrounded(text, language, heard):
-                return "grounded"
-            if _stale(text, _texts([turn for turn in context if not isinstance(turn, str)], Side.BOT, Side.AGENT)):
-                return "fresh"
-        return gate
+        if language not in LANGUAGES:
+            return "language"
+        candidate = Candidate(
+            text=text,
+            language=language,
+            declared=language,
+            everything=tuple(_texts(context)),
+            said_before=tuple(_texts([turn for turn in context if not isinstance(turn, str)], Side.BOT, Side.AGENT)),
+            **_read(text, language),
+        )
+        return _refusing_gate(candidate)
     except Exception:  # a guard that fails: do not send (design.md section 6)
         return "error"
 
@@ -307,29 +401,25 @@ def judge(draft: Draft, turns: Sequence[Turn], *, language: str, bot: Bot, previ
     """The policy's gates on a draft (safety.md 4.5, A2 to A13), in order; the first refusal wins.
 
     `turns` are the conversation, oldest first; `language` is that of the conversation; `previous` are follow-ups
-    this pair already got. None: allowed. Else the name of the gate that refused: shape, language, link, pressure,
-    inner_life, emotional_question, sensitive, watching, selling, grounded, fresh, address, or `error` when a gate
+    this pair already got. None: allowed. Else the name of the gate in `GATES` that refused, or `error` when a gate
     failed.
     """
     try:
-        text = draft.message
-        if draft.language != language:
+        if language not in LANGUAGES:
             return "language"
-        gate = _text_gates(text, language)
-        if gate is not None:
-            return gate
-        mine = _texts(turns, Side.USER)
-        quote = draft.topic_quote.strip()
-        if len(quote) < 3 or not any(quote in said for said in mine):
-            return "grounded"
-        if _ungrounded(text, language, _texts(turns), (bot.name, bot.operator)) or not _stems(text) & _stems(
-            " ".join(mine)
-        ):
-            return "grounded"
-        if _stale(text, [*_texts(turns, Side.BOT, Side.AGENT)[-RECENT_TURNS:], *previous]):
-            return "fresh"
-        if _wrong_address(text, language, bot.persona.address):
-            return "address"
-        return None
+        text = draft.message
+        candidate = Candidate(
+            text=text,
+            language=language,
+            declared=draft.language,
+            quote=draft.topic_quote,
+            mine=tuple(_texts(turns, Side.USER)),
+            everything=tuple(_texts(turns)),
+            said_before=(*_texts(turns, Side.BOT, Side.AGENT)[-RECENT_TURNS:], *previous),
+            names=(bot.name, bot.operator),
+            address=bot.persona.address,
+            **_read(text, language),
+        )
+        return _refusing_gate(candidate)
     except Exception:  # a guard that fails: do not send (design.md section 6)
         return "error"

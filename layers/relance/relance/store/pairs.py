@@ -27,6 +27,7 @@ from relance.store.tables import ConditionFailed, Database, Item, PairRow, Trans
 
 _REGISTER = (PairRow.s1, PairRow.s2, PairRow.s3, PairRow.s4, PairRow.s5)
 _ECHO = "echo_"
+_FOLLOWED = "followed_"
 _TEMPLATE = "template_"
 _ANSWERED = "answered_"
 # The out-of-order path gives way to a concurrent writer this often before it asks Meta to deliver again.
@@ -87,6 +88,9 @@ def read_person(user: str, item: Item | None) -> Person:
             name.removeprefix(_ECHO): int(value["N"])
             for name, value in item.items()
             if name.startswith(_ECHO) and name != "echo_at"
+        },
+        followed={
+            name.removeprefix(_FOLLOWED): int(value["N"]) for name, value in item.items() if name.startswith(_FOLLOWED)
         },
         seen=((user, number(item, "marks")),),
     )
@@ -573,6 +577,7 @@ class PairStore:
         One TransactWriteItems: the pair as judged, the user's row `*` free of marks, and `BotStore.unchanged`.
         """
         get = self._db.connection.get_operation_kwargs
+        followed = Path([f"{_FOLLOWED}{pair.bot}"])
         marks_free = (
             (PairRow.opted_out_at.does_not_exist() | (PairRow.opted_out_at < (person.consent_at or 0)))
             & PairRow.minor.does_not_exist()
@@ -610,6 +615,7 @@ class PairStore:
                     actions=[
                         PairRow.last_follow_up_at.set(now),
                         PairRow.last_follow_up_id.set(follow_up_id),
+                        followed.set({"N": str(now)}),
                         PairRow.expires_at.set(PairRow.keep_until | (now + _MARKS_LAST)),
                     ],
                     condition=marks_free & _same(PairRow.marks, marks),
@@ -653,6 +659,7 @@ class PairStore:
             before = [PairRow.used_at.remove(), PairRow.keep_until.remove(), PairRow.expires_at.set(expires_at)]
         else:
             before = [PairRow.used_at.set(pair.used_at)]
+        followed, before_that = Path([f"{_FOLLOWED}{pair.bot}"]), {"N": str(pair.used_at)}
         restored = (
             [PairRow.last_follow_up_at.remove(), PairRow.last_follow_up_id.remove()]
             if person.last_follow_up_at is None
@@ -683,7 +690,7 @@ class PairStore:
                     self._table,
                     user,
                     EVERY_BOT,
-                    actions=restored,
+                    actions=[*restored, followed.remove() if pair.used_at is None else followed.set(before_that)],
                     condition=PairRow.last_follow_up_id == follow_up_id,
                 )
             }
@@ -788,7 +795,21 @@ class PairStore:
             for key in mine:
                 mine += [other for other in _keys(rows.get(key)) if other not in mine]
             persons[d.user] = together([read_person(key, rows.get(key)) for key in mine])
+        persons = {d.user: self._with_ignored(d, persons[d.user], consistent=consistent) for d in due}
         return {d: _with_pauses(pair, rows) for d, pair in pairs.items()}, persons
+
+    def _with_ignored(self, due: Due, person: Person, *, consistent: bool) -> Person:
+        """Which follow-ups of other bots this person never answered: a read more, and only for who had any."""
+        others = sorted((due.user, bot) for bot in person.followed if bot != due.bot)
+        if not others:
+            return person
+        written = {pair.bot: pair.times for pair in map(read_pair, self._batch_get(others, consistent=consistent))}
+        ignored = [
+            at
+            for bot, at in person.followed.items()
+            if bot != due.bot and not any(t > at for t in written.get(bot, ()))
+        ]
+        return replace(person, ignored=tuple(sorted(ignored)))
 
     def _batch_get(self, keys: Sequence[tuple[str, str]], *, consistent: bool) -> list[Item]:
         wanted: list[dict[str, Any]] = [{"user": {"S": user}, "bot": {"S": bot}} for user, bot in keys]
