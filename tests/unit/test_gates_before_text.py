@@ -67,7 +67,7 @@ class Rows:
             return {asked[0]: self.pair}, {asked[0].user: self.person}
         return ({} if self.bot is None else {self.bot.id: self.bot}), self.deployment
 
-    def drop(self, pair, reason, now):
+    def drop(self, pair, reason, now, spent):
         """The ledger's entry."""
         self.dropped.append(reason)
         return True

@@ -39,14 +39,19 @@ def environment(function: str) -> dict[str, Any]:
     return GLOBALS["Environment"]["Variables"] | FUNCTIONS[function]["Environment"]["Variables"]
 
 
+def at_default(value: Any) -> str:
+    """A value with parameters at their defaults, conditions untrue, any other reference as its name."""
+    match value:
+        case {"Ref": name}:
+            return str(PARAMETERS[name]["Default"] if name in PARAMETERS else name)
+        case {"Fn::If": [_, _, otherwise]}:
+            return at_default(otherwise)
+    return str(value)
+
+
 def values(function: str) -> dict[str, str]:
-    """The same with parameters at their defaults and any other reference as its name, all text as on Lambda."""
-    return {
-        name: str(PARAMETERS[value["Ref"]]["Default"] if value["Ref"] in PARAMETERS else value["Ref"])
-        if isinstance(value, dict)
-        else str(value)
-        for name, value in environment(function).items()
-    }
+    """The function's variables as a deployment at its defaults has them, all text as on Lambda."""
+    return {name: at_default(value) for name, value in environment(function).items()}
 
 
 def configuration(function: str) -> Any:
@@ -234,9 +239,11 @@ def flat(value: Any) -> str:
     match value:
         case {"Fn::GetAtt": [name, "Arn"]}:
             return name
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"{name}.{attribute}"
         case {"Fn::GetAtt": str(path)}:
             return path.removesuffix(".Arn")
-        case {"Fn::Sub": str(text)}:
+        case {"Fn::Sub": str(text)} | {"Fn::Sub": [str(text), _]}:
             for noise in ("arn:${AWS::Partition}:", "${AWS::Region}:", "${AWS::AccountId}:"):
                 text = text.replace(noise, "")
             return text
@@ -301,9 +308,11 @@ MAY = {name: webhook_may(channel) for name, channel in WEBHOOKS.items()} | {
         ("dynamodb:PutItem", "Interactions"),
         ("ssm:GetParameters", "ssm:parameter${SecretsPath}/bots/*"),
         ("events:PutEvents", "Bus"),
-        ("bedrock:InvokeModel", "bedrock::foundation-model/${ModelId} if UsesBedrock"),
-        ("bedrock:InvokeModel", "bedrock:inference-profile/${ModelId} if UsesBedrock"),
+        ("bedrock:InvokeModel", "bedrock:${There}::foundation-model/${ModelId} if UsesBedrock"),
+        ("bedrock:InvokeModel", "bedrock:${There}:inference-profile/${ModelId} if UsesBedrock"),
         ("bedrock:InvokeModel", "bedrock:*::foundation-model/* if UsesBedrock by the profile"),
+        ("bedrock:InvokeGuardrailChecks", "* if UsesChecks"),
+        ("bedrock:ApplyGuardrail", "Guardrail.GuardrailArn if UsesGuardrail"),
     },
     "Refresher": {
         ("dynamodb:Scan", "Bots"),

@@ -89,6 +89,10 @@ class SenderConfig:
     graph_version: str
     writer: str
     model_id: str
+    model_region: str
+    second_line: str
+    guardrail_id: str
+    guardrail_version: str
     due_shards: int
     rules: Rules = field(default_factory=Rules)
 
@@ -171,6 +175,10 @@ def sender(values: Mapping[str, str] = os.environ) -> SenderConfig:
     model_id = env.optional("MODEL_ID")
     if writer == "bedrock" and not model_id:
         raise ConfigurationError("WRITER=bedrock needs MODEL_ID: a model or inference-profile id")
+    second_line = env.text("SECOND_LINE")
+    if second_line not in ("none", "checks", "guardrail"):
+        raise ConfigurationError("SECOND_LINE must be none, checks or guardrail")
+    needed = env.text if second_line == "guardrail" else env.optional
     return SenderConfig(
         interactions_table=env.text("INTERACTIONS_TABLE"),
         pairs_table=env.text("PAIRS_TABLE"),
@@ -182,6 +190,10 @@ def sender(values: Mapping[str, str] = os.environ) -> SenderConfig:
         graph_version=env.text("GRAPH_VERSION"),
         writer=writer,
         model_id=model_id,
+        model_region=env.optional("MODEL_REGION"),
+        second_line=second_line,
+        guardrail_id=needed("GUARDRAIL_ID"),
+        guardrail_version=needed("GUARDRAIL_VERSION"),
         due_shards=env.whole("DUE_SHARDS"),
         rules=_rules(env),
     )

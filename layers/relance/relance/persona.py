@@ -42,12 +42,31 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What writing has cost: calls of a model and its tokens; the ledger keeps the sum. A frame costs nothing."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    model: str = ""
+
+    def __add__(self, more: "Spent") -> "Spent":
+        return Spent(
+            self.calls + more.calls,
+            self.input_tokens + more.input_tokens,
+            self.output_tokens + more.output_tokens,
+            more.model or self.model,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A body before its disclosure line. `topic_quote` is literally in one of the user's turns."""
 
     message: str
     topic_quote: str
     language: str
+    spent: Spent = Spent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +74,4 @@ class Nothing:
     """The writer found nothing worth saying: silence as a value, never a magic string."""
 
     why: str = ""
+    spent: Spent = Spent()

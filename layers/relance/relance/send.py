@@ -17,9 +17,10 @@ from relance.interaction import DAY, Side, Turn
 from relance.outcome import ACCOUNT_LIMITS, UNDELIVERABLE, Outcome, OutcomeClass
 from relance.pair import Pair, Person
 from relance.parameters import Rules
-from relance.persona import Brief, Draft, Nothing
+from relance.persona import Brief, Draft, Nothing, Spent
 from relance.reason import Reason
 from relance.rules import TEMPLATE, Drop, Send, Wait
+from relance.second_line import SecondLine
 from relance.secrets import Secrets, bot_credentials
 from relance.store.bots import BotStore
 from relance.store.interactions import InteractionStore
@@ -28,8 +29,9 @@ from relance.writers import Writer
 
 # The writer gets the guard's reason and one more chance; then silence.
 ATTEMPTS = 2
-# Writing and delivering must fit in what is left of the function's time: two model calls, then the delivery.
-NEEDED_MS = 35_000
+# Writing and delivering must fit in what is left of the function's time: two model calls of at most 11 s, each read by
+# the second line in at most 2 s, then the delivery.
+NEEDED_MS = 42_000
 # Reserve (two tries of a transaction), deliver (3 s to connect, 8 s to read), record.
 DELIVERY_MS = 15_000
 # A reservation whose sender has not recorded anything for so long: it has died.
@@ -100,6 +102,7 @@ class Sender:
     secrets_path: str
     bus: Bus
     rules: Rules
+    second_line: SecondLine | None = None
     new_id: Callable[[], str] = lambda: f"relance:{uuid.uuid4().hex}"
 
     def send(self, due: Due, *, now: int, remaining_ms: Callable[[], int]) -> Result:
@@ -152,17 +155,17 @@ class Sender:
         judged = conversation.judge(turns, bot.languages, now)
         if isinstance(judged, conversation.Refused):
             return self._drop(pair, judged.reason, now)
-        draft = self._draft(bot, judged.language, turns, pair)
+        draft, spent = self._draft(bot, judged.language, turns, pair)
         if isinstance(draft, Reason):
-            return self._drop(pair, draft, now)
+            return self._drop(pair, draft, now, spent)
         try:
             text = disclosure.compose(draft.message, bot=bot, language=judged.language)
             message = self._message(case, text, judged.language, credentials[0])
             request_body(message)
         except ValueError:
             # Found out before the reservation: a message that can never be sent must not spend it.
-            return self._drop(pair, Reason.DRAFT_REFUSED, now)
-        return self._deliver(case, message, credentials)
+            return self._drop(pair, Reason.DRAFT_REFUSED, now, spent)
+        return self._deliver(case, message, credentials, spent)
 
     def _is_heavy_use(self, pair: Pair, person: Person, bot: Bot, now: int) -> bool:
         """From keys alone: no text is read to find out that somebody should be left alone."""
@@ -178,8 +181,9 @@ class Sender:
             turns = sorted([*earlier, *turns], key=lambda turn: turn.at)
         return turns
 
-    def _draft(self, bot: Bot, language: str, turns: list[Turn], pair: Pair) -> Draft | Reason:
-        feedback = ""
+    def _draft(self, bot: Bot, language: str, turns: list[Turn], pair: Pair) -> tuple[Draft | Reason, Spent]:
+        """A draft that every gate lets pass, or why there is none; and what asking for it has cost."""
+        feedback, spent = "", Spent()
         for _ in range(ATTEMPTS):
             brief = Brief(
                 bot_name=bot.name,
@@ -191,13 +195,16 @@ class Sender:
                 seed=pair.s1,
             )
             written = self.writer.write(brief)
+            spent += written.spent
             if isinstance(written, Nothing):
-                return Reason.WRITER_SILENT
+                return Reason.WRITER_SILENT, spent
             refused_by = draft_guard.judge(written, turns, language=language, bot=bot, previous=_said_by_bot(turns))
+            if refused_by is None and self.second_line is not None and self.second_line.objects(written.message):
+                refused_by = "second_line"
             if refused_by is None:
-                return written
+                return written, spent
             feedback = refused_by
-        return Reason.DRAFT_REFUSED
+        return Reason.DRAFT_REFUSED, spent
 
     # ── reserve → deliver → record ──────────────────────────────────────────────────────────────────────────
 
@@ -218,7 +225,7 @@ class Sender:
             quick_replies=() if by_template else buttons(bot, language, again=self.rules.follow_ups != "once"),
         )
 
-    def _deliver(self, case: _Case, message: Outbound, credentials: tuple[str, str]) -> Result:
+    def _deliver(self, case: _Case, message: Outbound, credentials: tuple[str, str], spent: Spent) -> Result:
         pair, now = case.pair, case.now
         case.needs(DELIVERY_MS)
         if rules.route_now(pair, case.person, case.bot, case.present + DELIVERY_MS // 1000, self.rules) != case.route:
@@ -234,6 +241,7 @@ class Sender:
             now=now,
             cooldown=self.rules.cooldown,
             template=message.template.name if message.template else "",
+            spent=spent,
         )
         if refused:
             # Something changed since it was judged. The timer still runs and the next ring judges anew.
@@ -321,8 +329,8 @@ class Sender:
         self.bus.tell([replace(happened, name="FollowUpRefused", reason=Reason.REFUSED_BY_PLATFORM.value)])
         return Result(Sent.REFUSED, Reason.REFUSED_BY_PLATFORM.value)
 
-    def _drop(self, pair: Pair, reason: Reason, now: int) -> Result:
-        if not self.pairs.drop(pair, reason, now):
+    def _drop(self, pair: Pair, reason: Reason, now: int, spent: Spent | None = None) -> Result:
+        if not self.pairs.drop(pair, reason, now, spent or Spent()):
             return Result(Sent.OVERTAKEN, "pair")
         self.bus.tell([Happened("FollowUpDropped", pair.bot, pair.user, now, reason=reason.value)])
         return Result(Sent.DROPPED, reason.value)

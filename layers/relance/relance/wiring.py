@@ -116,21 +116,45 @@ def sender() -> tuple[Any, Any]:
         "secrets_path": settings.secrets_path,
     }
     bus = Bus(database.client("events"), settings.event_bus)
-    return Sender(writer=_writer(settings, database), bus=bus, rules=settings.rules, **shared), Answerer(**shared)
+    sending = Sender(
+        writer=_writer(settings, database),
+        second_line=_second_line(settings, database),
+        bus=bus,
+        rules=settings.rules,
+        **shared,
+    )
+    return sending, Answerer(**shared)
 
 
 def _writer(settings: config.SenderConfig, database: Database) -> Any:
     if settings.writer == "bedrock":
         from relance.writers.bedrock import BedrockWriter
 
-        # A model may think for longer than a table: its own read time-out, and one retry of botocore's.
-        client = database.client(
-            "bedrock-runtime", read_timeout=10, retries={"mode": "standard", "total_max_attempts": 1}
-        )
-        return BedrockWriter(client, settings.model_id)
+        return BedrockWriter(_bedrock(settings, database, seconds=10), settings.model_id)
     from relance.writers.embedded import EmbeddedWriter
 
     return EmbeddedWriter()
+
+
+def _bedrock(settings: config.SenderConfig, database: Database, *, seconds: int) -> Any:
+    """A client in the model's region that tries once: the queue brings a follow-up again, a late answer is none."""
+    return database.client(
+        "bedrock-runtime",
+        region=settings.model_region,
+        read_timeout=seconds,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    )
+
+
+def _second_line(settings: config.SenderConfig, database: Database) -> Any:
+    if settings.second_line == "none":
+        return None
+    from relance.second_line import AppliedGuardrail, GuardrailChecks
+
+    client = _bedrock(settings, database, seconds=2)
+    if settings.second_line == "checks":
+        return GuardrailChecks(client)
+    return AppliedGuardrail(client, settings.guardrail_id, settings.guardrail_version)
 
 
 def refresher() -> Callable[..., Any]:

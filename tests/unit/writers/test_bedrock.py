@@ -8,7 +8,7 @@ from botocore.stub import ANY, Stubber
 
 from relance.errors import ConfigurationError, TemporaryFailure
 from relance.interaction import Side, Turn
-from relance.persona import Brief, Draft, Nothing, Persona
+from relance.persona import Brief, Draft, Nothing, Persona, Spent
 from relance.writers.bedrock import MAX_TOKENS, BedrockWriter
 
 TURNS = (
@@ -62,7 +62,8 @@ def test_a_complete_answer_is_a_draft(stub):
         },
     )
 
-    assert Draft(GOOD["message"], GOOD["topic_quote"], "en") == write(stub)
+    spent = Spent(1, 500, 60, "eu.amazon.nova-micro-v1:0")
+    assert Draft(GOOD["message"], GOOD["topic_quote"], "en", spent) == write(stub)
 
 
 @pytest.mark.parametrize(
@@ -144,10 +145,10 @@ def test_contact_details_do_not_reach_the_model(stub, monkeypatch):
 
 
 def test_a_model_may_be_told_why_its_draft_was_refused(stub, monkeypatch):
-    """The guard's name for the reason; never the draft."""
+    """What the gate objects to, in words; never the draft."""
     sent = {}
     monkeypatch.setattr(stub.client, "converse", lambda **request: sent.update(request) or answer(json.dumps(GOOD)))
 
     write(stub, Brief("Lumen", "Cinema Lumen", Persona(), "en", TURNS, feedback="pressure"))
 
-    assert "refused: pressure" in sent["messages"][0]["content"][0]["text"]
+    assert "refused: it presses the reader" in sent["messages"][0]["content"][0]["text"]

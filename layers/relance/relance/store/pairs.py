@@ -22,6 +22,7 @@ from relance.pair import (
     shard_of,
     together,
 )
+from relance.persona import Spent
 from relance.reason import Reason
 from relance.store.tables import ConditionFailed, Database, Item, PairRow, TransactionRefused, number, text
 
@@ -30,6 +31,7 @@ _ECHO = "echo_"
 _FOLLOWED = "followed_"
 _TEMPLATE = "template_"
 _ANSWERED = "answered_"
+_NOTHING_SPENT = Spent()
 # The out-of-order path gives way to a concurrent writer this often before it asks Meta to deliver again.
 _MERGE_ATTEMPTS = 5
 # How many id changes are followed: nobody changes numbers more often within the life of a conversation.
@@ -414,7 +416,7 @@ class PairStore:
             ],
         )
 
-    def drop(self, pair: Pair, reason: Reason, now: int) -> bool:
+    def drop(self, pair: Pair, reason: Reason, now: int, spent: Spent = _NOTHING_SPENT) -> bool:
         """Stop the timer for this silence, if register and timer are still those that were judged."""
         return self._answer(
             pair,
@@ -426,6 +428,7 @@ class PairStore:
                 PairRow.planned_s1.set(pair.s1),
                 PairRow.attempts.remove(),
                 *_judged(pair, "drop", reason.value, now),
+                *_costs(spent),
                 *self._returned(pair, now),
             ],
         )
@@ -566,6 +569,7 @@ class PairStore:
         now: int,
         cooldown: int,
         template: str = "",
+        spent: Spent = _NOTHING_SPENT,
     ) -> tuple[str, ...]:
         """Spend the follow-up before it is delivered. () when it is ours, else which conditions failed.
 
@@ -601,6 +605,7 @@ class PairStore:
                 PairRow.due_shard.remove(),
                 PairRow.due_at.remove(),
                 *_judged(pair, "send", "", now),
+                *_costs(spent),
                 *_forever(),
             ],
             condition=_unchanged(pair),
@@ -835,6 +840,18 @@ def _judged(pair: Pair, verdict: str, reason: str, now: int) -> list[Any]:
         PairRow.reason.set(reason),
         PairRow.verdict_at.set(now),
         PairRow.verdict_s1.set(pair.s1),
+    ]
+
+
+def _costs(spent: Spent) -> list[Any]:
+    """The model's calls and tokens, added to what this pair has cost before."""
+    if not spent.calls:
+        return []
+    return [
+        PairRow.model.set(spent.model),
+        PairRow.model_calls.add(spent.calls),
+        PairRow.input_tokens.add(spent.input_tokens),
+        PairRow.output_tokens.add(spent.output_tokens),
     ]
 
 

@@ -77,6 +77,11 @@ class PairRow(Model):
     verdict_at = NumberAttribute(null=True)
     verdict_s1 = UnicodeAttribute(null=True)
     reason = UnicodeAttribute(null=True)
+    # what the pair's follow-ups have cost so far, as the model's provider counted it
+    model = UnicodeAttribute(null=True)
+    model_calls = NumberAttribute(null=True)
+    input_tokens = NumberAttribute(null=True)
+    output_tokens = NumberAttribute(null=True)
     closed_s1 = UnicodeAttribute(null=True)
     planned_s1 = UnicodeAttribute(null=True)
     returned_s1 = UnicodeAttribute(null=True)
@@ -183,9 +188,11 @@ class Database:
         """Build the client now (cold start), not at the first request."""
         _ = self.connection.client
 
-    def client(self, service: str, **overrides: Any) -> Any:
-        """A client of another service on the same session."""
-        return self.connection.session.create_client(service, config=self._config.merge(Config(**overrides)))
+    def client(self, service: str, *, region: str = "", **overrides: Any) -> Any:
+        """A client of another service on the same session, in the function's own region unless another is named."""
+        return self.connection.session.create_client(
+            service, region_name=region or None, config=self._config.merge(Config(**overrides))
+        )
 
     def table(self, name: str, model: type[Model]) -> str:
         """Make a table known under its deployed name, so that no DescribeTable is ever needed."""

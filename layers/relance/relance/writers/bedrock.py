@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from relance.errors import ConfigurationError, TemporaryFailure
 from relance.interaction import Turn
-from relance.persona import Brief, Draft, Nothing
+from relance.persona import Brief, Draft, Nothing, Spent
+from relance.writers.thread import around
 
 # safety.md 4.4: at most the last six turns, short and cool.
 TURNS_SHOWN = 6
@@ -50,6 +52,24 @@ _ADDRESS = {
     ("pt", "formal"): "o senhor / a senhora",
     ("de", "informal"): "du",
     ("de", "formal"): "Sie",
+}
+
+# What a model is told of the gate that refused its draft.
+_WHY = {
+    "shape": "it is not one plain paragraph of 20 to 250 characters with at most one question",
+    "language": "it is not in the conversation's language",
+    "link": "it holds a link, a name or contact details",
+    "pressure": "it presses the reader, by guilt, urgency, curiosity or demand",
+    "inner_life": "it claims feelings, a body or a life for an AI",
+    "emotional_question": "it asks about the reader's feelings or life",
+    "sensitive": "it touches a sensitive subject",
+    "watching": "it says what was observed of the reader: time passed, habits, whereabouts",
+    "selling": "it sells, flatters, isolates or is rude",
+    "doubt": "it does not read like a plain offer about the reader's own thread",
+    "grounded": "its quote or its names are not in the conversation, or it is about something else",
+    "fresh": "it repeats what was said or asked before",
+    "address": "it uses the wrong form of address",
+    "second_line": "a content filter objects to it",
 }
 
 # What a model need not know, even where a user wrote it (safety.md 4.4: after redaction).
@@ -129,11 +149,13 @@ class BedrockWriter:
             if code == "ModelErrorException":
                 return Nothing("model error")
             raise ConfigurationError(f"Bedrock refuses model {self._model_id}: {code or status}") from None
+        except ResponseParserError:
+            return Nothing("unreadable answer", Spent(calls=1, model=self._model_id))
         except BotoCoreError as error:  # connection, time-out, missing credentials
             if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "ParamValidationError"):
                 raise ConfigurationError(f"Bedrock: {type(error).__name__}") from None
             raise TemporaryFailure(f"Bedrock: {type(error).__name__}") from None
-        return _read(response)
+        return _read(response, self._model_id)
 
 
 def system_prompt(brief: Brief) -> str:
@@ -151,15 +173,17 @@ def system_prompt(brief: Brief) -> str:
 
 
 def conversation(brief: Brief) -> str:
-    """The last turns as delimited data, contact details taken out, and what was wrong with the attempt before."""
+    """The turns around the open thread as delimited data, contact details taken out, and what the guard refused."""
+    shown = around(brief.turns, brief.language, TURNS_SHOWN)
     lines = ["<turns>"]
-    lines += [f"<{turn.side.value}>{_redacted(turn)}</{turn.side.value}>" for turn in brief.turns[-TURNS_SHOWN:]]
+    lines += [f"<{turn.side.value}>{_redacted(turn)}</{turn.side.value}>" for turn in shown]
     lines.append("</turns>")
     samples = brief.persona.samples.get(brief.language, ())
     if samples:
         lines += ["<tone>", *(_FENCE.sub("", sample) for sample in samples), "</tone>"]
     if brief.feedback:
-        lines.append(f"Your attempt before was refused: {brief.feedback}. Write a different one, or an empty message.")
+        why = _WHY.get(brief.feedback, brief.feedback)
+        lines.append(f"Your attempt before was refused: {why}. Write a different one, or an empty message.")
     lines.append("Answer with the JSON object only.")
     return "\n".join(lines)
 
@@ -172,19 +196,26 @@ def _redacted(turn: Turn) -> str:
     return _FENCE.sub(" ", text).encode("utf-8", "replace").decode()
 
 
-def _read(response: Mapping[str, Any]) -> Draft | Nothing:
+def _spent(response: Mapping[str, Any], model_id: str) -> Spent:
+    """What this call cost, as Bedrock counted it."""
+    usage = response.get("usage") or {}
+    return Spent(1, usage.get("inputTokens", 0), usage.get("outputTokens", 0), model_id)
+
+
+def _read(response: Mapping[str, Any], model_id: str) -> Draft | Nothing:
     """The draft in a Converse response. Whatever did not end by itself is not a draft: the text may be a canned one."""
+    spent = _spent(response, model_id)
     stopped = response.get("stopReason", "")
     if stopped != "end_turn":
-        return Nothing(f"stopped: {stopped}")
+        return Nothing(f"stopped: {stopped}", spent)
     try:
         content = response["output"]["message"]["content"]
         answer = json.loads("".join(part["text"] for part in content if "text" in part))
         message, quote, language = (answer[name] for name in SCHEMA["required"])
     except (KeyError, TypeError, ValueError, RecursionError):
-        return Nothing("unreadable answer")
+        return Nothing("unreadable answer", spent)
     if not (isinstance(message, str) and isinstance(quote, str) and isinstance(language, str)):
-        return Nothing("unreadable answer")
+        return Nothing("unreadable answer", spent)
     if not message.strip():
-        return Nothing("nothing worth saying")
-    return Draft(message.strip(), quote.strip(), language.strip().lower())
+        return Nothing("nothing worth saying", spent)
+    return Draft(message.strip(), quote.strip(), language.strip().lower(), spent)

@@ -11,6 +11,7 @@ from relance.guard import signals
 from relance.guard.phrases import PhraseBook, book
 from relance.guard.text import readings, words
 from relance.interaction import Side, Turn
+from relance.persona import LANGUAGES
 
 # Only what was said last can still be open.
 LATEST_TURNS = 12
@@ -112,6 +113,24 @@ def find(turns: Sequence[Turn], language: str) -> tuple[Thread, ...]:
     for thread in found:
         distinct.setdefault(words(thread.words), thread)
     return tuple(distinct.values())
+
+
+def around(turns: Sequence[Turn], language: str, most: int) -> tuple[Turn, ...]:
+    """The turns that a writer should know, oldest first: those around the best open thread, and the person's last.
+
+    What was said last is not always what was left open: a conversation that ends with thanks has its thread before
+    them. Where no thread is found, these are simply the last turns.
+    """
+    threads = find(turns, language) if language in LANGUAGES else ()
+    if len(turns) <= most or not threads:
+        return tuple(turns[-most:])
+    users = [at for at, turn in enumerate(turns) if turn.side is Side.USER and turn.text.strip()]
+    anchor = next(at for at in reversed(users) if threads[0].said in turns[at].text)
+    start = max(0, min(anchor - (most - 1) // 2, len(turns) - most))
+    chosen = list(range(start, start + most))
+    if users[-1] not in chosen:
+        chosen[0 if anchor != chosen[0] else 1] = users[-1]
+    return tuple(turns[at] for at in sorted(chosen))
 
 
 def _beginning(text: str) -> str:
