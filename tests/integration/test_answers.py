@@ -201,3 +201,75 @@ def test_a_plain_stop_is_left_to_the_bot_that_reads_along(stack):
 
     assert pair(stack, EVERY_BOT)["opted_out_at"]
     assert [] == answers(stack)
+
+
+# ── plain words ──────────────────────────────────────────────────────────────────────────────────────────────
+
+ASKED = {
+    "en": ("Why are you writing to me?", "I'd like to talk to a real person please"),
+    "fr": ("Pourquoi vous m’écrivez ?", "je veux parler à une vraie personne"),
+    "es": ("¿Por qué me escribes?", "Quiero hablar con una persona, por favor"),
+    "pt": ("Por que você me escreveu?", "queria falar com uma pessoa de verdade"),
+    "de": ("Warum schreibst du mir?", "Kann ich mit einem echten Menschen sprechen?"),
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_two_questions_are_understood_as_plain_words(language):
+    """Not everybody taps: a channel may show no buttons, and people type."""
+    why, person = ASKED[language]
+
+    assert frozenset({Signal.WHY}) == read(why)
+    assert frozenset({Signal.PERSON}) == read(person)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "why is the lighthouse film in black and white?",
+        "who is that person in the film",
+        "why",
+        "human evolution film?",
+    ],
+)
+def test_a_question_about_something_else_is_not_taken_for_one_to_us(words):
+    """They count as the whole message only."""
+    assert frozenset() == read(words)
+
+
+def say(stack, words, id="typed"):
+    """The person types."""
+    stack.post("messenger", build("messenger", "text", bot="1001", user="2002", at=stack.now, id=id, text=words))
+    stack.drain()
+
+
+@pytest.mark.parametrize(
+    ("words", "answered"),
+    [(ASKED["en"][0], "wrote to you once"), (ASKED["en"][1], "the box office, every day from noon")],
+)
+def test_typed_questions_after_a_follow_up_are_answered_from_the_ledger(stack, words, answered):
+    """Only relance knows why it wrote."""
+    say(stack, words)
+
+    (said,) = answers(stack)
+    assert answered in said
+
+
+def test_a_typed_question_long_after_a_follow_up_is_meant_for_the_bot(stack):
+    """Three days later the conversation is the bot's own again."""
+    stack.travel(MOMENT + 3 * DAY)
+    say(stack, ASKED["en"][0])
+    assert 1 == len(answers(stack))
+    stack.travel(stack.now + 60)
+    say(stack, ASKED["en"][1], id="later")
+
+    assert 1 == len(answers(stack))
+
+
+def test_a_typed_question_where_relance_has_not_written_is_left_to_the_bot(running):
+    """The bot beside us answers people; relance does not barge in."""
+    running.reset(NOON)
+    running.publish(BOT, enabled_at=NOON - 30 * DAY)
+    say(running, ASKED["en"][1])
+
+    assert [] == running.graph.accepted

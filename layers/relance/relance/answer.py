@@ -26,6 +26,8 @@ from relance.store.pairs import Due, PairStore
 
 # The window is not used to its last second: the queue takes time.
 _MARGIN = 2 * MINUTE
+# For so long after a follow-up somebody who asks why, or for a person, may mean it; else the bot beside us answers.
+_MEANT_FOR_US = 3 * DAY
 
 _TEXTS: dict[str, dict[str, str]] = {
     "en": {
@@ -180,6 +182,8 @@ class Answerer:
             return "disabled"
         if human_owns(person, bot, now):
             return "human_owns"
+        if ask.typed and not (pair.used_at and now - pair.used_at <= _MEANT_FOR_US):
+            return "not_ours"
         if ask.about == "person" and not bot.contact:
             return "no_contact"
         opened = max(pair.times[0] if pair.times else 0, pair.opened_at or 0)

@@ -20,12 +20,16 @@ ABOUT = ("stop", "why", "person", "forget")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Somebody asked something that relance itself answers; `message_id` is their message."""
+    """Somebody asked something that relance itself answers; `message_id` is their message.
+
+    `typed`: in their own words, not by one of relance's buttons. Such a question may be meant for the bot beside us.
+    """
 
     user: str
     bot: str
     about: str
     message_id: str
+    typed: bool = False
 
 
 def body(asked: Due | Ask) -> str:
@@ -44,7 +48,7 @@ def read(text: str) -> Due | Ask:
             if len(names) == 2:
                 return Due(*names)
             if value["about"] in ABOUT:
-                return Ask(*names)
+                return Ask(*names, typed=value.get("typed") is True)
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise PoisonMessage("a queue message that names no pair")

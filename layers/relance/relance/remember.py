@@ -199,6 +199,9 @@ class _Desk:
             self._ask(event, who, "forget")
         elif signals.Signal.OPT_OUT in found and self.in_front and event.kind != "standby":
             self._ask(event, who, "stop")
+        elif event.counts and event.payload not in _QUESTIONS:
+            for asked in sorted(found & {signals.Signal.WHY, signals.Signal.PERSON}):
+                self._ask(event, who, asked.value, typed=True)
         for signal in found:
             self.report.effects[f"signal_{signal.value}"] += 1
 
@@ -223,8 +226,8 @@ class _Desk:
         if event.payload in _QUESTIONS:
             self._ask(event, who, _QUESTIONS[event.payload])
 
-    def _ask(self, event: Event, who: Identity, about: str) -> None:
-        self.report.asked.append(Ask(who.user, event.bot, about, event.message_id))
+    def _ask(self, event: Event, who: Identity, about: str, *, typed: bool = False) -> None:
+        self.report.asked.append(Ask(who.user, event.bot, about, event.message_id, typed))
 
     # ── everything else ─────────────────────────────────────────────────────────────────────────────────────
 

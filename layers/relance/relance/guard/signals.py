@@ -1,4 +1,4 @@
-"""Hears in a user's text what must take effect at once: a wish to be left alone, a minor, a crisis."""
+"""Hears in a user's text what cannot wait: a wish to be left alone, a minor, a crisis, a question to relance."""
 
 # ruff: noqa: E501 (an alternation is easier to review on one line)
 
@@ -13,12 +13,17 @@ from relance.persona import LANGUAGES
 
 
 class Signal(StrEnum):
-    """What a text can say that nobody may wait with. Who asks to be forgotten has also said stop."""
+    """What a text can say that nobody may wait with. Who asks to be forgotten has also said stop.
+
+    `why` (why did you write to me?) and `person` (let me talk to one) change nothing; they want an answer.
+    """
 
     OPT_OUT = "opt_out"
     MINOR = "minor"
     CRISIS = "crisis"
     FORGET = "forget"
+    WHY = "why"
+    PERSON = "person"
 
 
 # Politeness around a stop word. What is left must be nothing but the stop word.
@@ -64,6 +69,7 @@ def read(text: str, payload: str = "") -> frozenset[Signal]:
                 found.add(Signal.OPT_OUT)
             if _says_only(reading, "forget"):
                 found.update((Signal.FORGET, Signal.OPT_OUT))
+            found.update(asked for asked in (Signal.WHY, Signal.PERSON) if _says_only(reading, asked))
         found.update(Signal(section) for section in _book().found(reading))
     return frozenset(found)
 
