@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from local import cards
 from local.botfile import BOTS, Problem, as_row, hours_of, read_all
 from relance.bot import Bot
 from relance.clock import utc_now
 from relance.interaction import DAY, HOUR, MINUTE
 from relance.pair import EVERY_BOT, account_key
 from relance.parameters import Rules
+from relance.persona import LANGUAGES
 
 OK, PROBLEMS, BAD_USE = 0, 1, 2
 
@@ -288,6 +290,40 @@ def _change(change: Callable[[], bool], bot: str, done: str, already: str) -> No
         _fail(f"{bot} was changed by somebody else just now: look, and try again", PROBLEMS)
     except (ClientError, BotoCoreError) as error:
         _fail(str(error), PROBLEMS)
+
+
+@app.command("import")
+def import_card(
+    card: Annotated[Path, typer.Argument(metavar="CARD.json", help="A character card, version 2 or 3, as JSON.")],
+    language: Annotated[
+        str, typer.Option("--language", "-l", help=f"The card's language: {', '.join(LANGUAGES)}.")
+    ] = "en",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the bot file here instead of to standard output.")
+    ] = None,
+) -> None:
+    """Make a bot file of a character card: its name, its voice, a few sample lines; what it refuses, it says.
+
+    The file is off and incomplete on purpose: whose bot it is, and where, only you know. Notes go to standard error.
+    """
+    if language not in LANGUAGES:
+        _fail(f"--language {language}: choose one of {', '.join(LANGUAGES)}", BAD_USE)
+    if out is not None and out.exists():
+        _fail(f"{out} exists already: choose another name, or move it away", BAD_USE)
+    try:
+        imported = cards.persona_of(cards.read_card(card.read_bytes()), language)
+    except OSError as error:
+        _fail(f"{card}: cannot be read: {error.strerror}", BAD_USE)
+    except cards.CardError as error:
+        _fail(f"{card}: {error}", BAD_USE)
+    text = cards.as_yaml(imported, language)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+    typer.echo(cards.summary(imported.notes), err=True)
+    if not imported.voice:
+        typer.echo("Nothing of the card could be used for the voice: write two or three sentences yourself.", err=True)
 
 
 @app.command()
