@@ -45,6 +45,10 @@ demo: $(DEV) ## A fortnight of conversations on this machine: who is written to,
 test: $(DEV) ## Unit, integration and journey tests, under three minutes
 	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
+.PHONY: crash
+crash: $(DEV) ## Every crash point, all pairs of crashes, thousands of random histories: twenty minutes
+	RELANCE_LONG=1 .venv/bin/python -m pytest -s tests/crash $(TESTS)
+
 .PHONY: lint
 lint: $(DEV) $(SAM) ## Style of the code, and the template
 	.venv/bin/ruff check

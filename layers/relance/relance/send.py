@@ -112,7 +112,7 @@ class Sender:
         """
         found, persons = self.pairs.read([due], consistent=True)
         pair, person = found.get(due), persons[due.user]
-        if pair is None or pair.due_at is None:
+        if pair is None or pair.due_at is None or _has_died(pair, now):
             return self._nothing_to_do(pair, now)
         bots, deployment = self.bots.read([due.bot], consistent=True)
         bot = bots.get(due.bot)
@@ -129,7 +129,7 @@ class Sender:
 
     def _nothing_to_do(self, pair: Pair | None, now: int) -> Result:
         """Erased, or answered already: a second copy of the queue's message. Or a sender that died on the way."""
-        if pair is not None and pair.outcome == "reserved" and now - (pair.outcome_at or now) > DIED_AFTER:
+        if pair is not None and _has_died(pair, now):
             # Whether it had delivered, nobody knows: it counts as delivered, and the ledger says so.
             self.pairs.record(
                 pair, follow_up_id=pair.follow_up_id, outcome="unknown", code=None, message_id="", now=now
@@ -337,6 +337,11 @@ class Sender:
 
 
 _LEDGER = {OutcomeClass.ACCEPTED: "accepted", OutcomeClass.UNKNOWN: "unknown"}
+
+
+def _has_died(pair: Pair, now: int) -> bool:
+    """Whether a sender reserved this pair and never recorded what became of it, even if a newer timer runs by now."""
+    return pair.outcome == "reserved" and now - (pair.outcome_at or now) > DIED_AFTER
 
 
 def _tried_enough(pair: Pair, outcome: Outcome) -> bool:
