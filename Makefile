@@ -21,6 +21,7 @@ DEV := $(call stamp,.venv,dev)
 SAM := $(call stamp,.venv-sam,sam)
 MINISTACK := $(call stamp,.venv-ministack,ministack)
 RUNTIME := $(call stamp,.venv-runtime,runtime)
+SECURITY := $(call stamp,.venv-security,security)
 
 define environment
 	@test -n "$(PYTHON)" || { echo "relance needs Python 3.13: install it, or put python3.13 on the PATH." >&2; exit 1; }
@@ -55,6 +56,16 @@ lint: $(DEV) $(SAM) ## Style of the code, and the template
 	.venv/bin/ruff format --check
 	.venv-sam/bin/sam validate --lint
 
+# checkov's waivers stand beside each resource as comments; S311 is waived in pyproject.toml, with its reason. The audit
+# comes last: where no advisory service answers it says SKIPPED, and that has to be the last word.
+.PHONY: security
+security: $(SECURITY) ## Template, code, secrets and pinned libraries; says SKIPPED if no advisory service answers
+	.venv-security/bin/cfn-lint template.yaml
+	.venv-security/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
+	.venv-security/bin/ruff check --no-cache --select S --ignore S311 functions layers local
+	@.venv-security/bin/python local/security.py secrets
+	@.venv-security/bin/python local/security.py dependencies
+
 .PHONY: format
 format: $(DEV) ## Put the code into its style
 	.venv/bin/ruff check --fix
@@ -83,13 +94,13 @@ e2e: $(DEV) $(SAM) $(MINISTACK) $(RUNTIME) ## The built artifact under the real 
 
 .PHONY: clean
 clean: ## Remove environments, builds and caches
-	rm -rf .venv .venv-sam .venv-ministack .venv-runtime .aws-sam .rehearsal .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-ministack .venv-runtime .venv-security .aws-sam .rehearsal .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: lock
 lock: ## Pin anew what requirements/*.in ask for
 	@test -n "$(PYTHON)" || { echo "relance needs Python 3.13." >&2; exit 1; }
-	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; for name in dev sam ministack runtime; do \
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; for name in dev sam ministack runtime security; do \
 		echo "── $$name"; $(PYTHON) -m venv "$$scratch/$$name"; \
 		"$$scratch/$$name/bin/python" -m pip install --requirement requirements/$$name.in; \
 		{ echo "# Pinned completely by \`make lock\` from $$name.in; do not edit."; \
@@ -116,4 +127,8 @@ $(MINISTACK):
 
 $(RUNTIME):
 	$(call environment,.venv-runtime,runtime)
+	@touch $@
+
+$(SECURITY):
+	$(call environment,.venv-security,security)
 	@touch $@

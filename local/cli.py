@@ -19,6 +19,8 @@ FOUND_WRONG, BAD_USE = 1, 2
 # Commands with a module of their own: name → (module, its Typer application, one line of help).
 _ELSEWHERE = {
     "bots": ("local.cli_bots", "app", "Check, publish, pause and resume bots."),
+    "evaluate": ("local.cli_evaluate", "app", "What the guard catches, misses and wrongly refuses, on labelled cases."),
+    "preview": ("local.cli_preview", "app", "What a bot would write to a conversation, and each gate's verdict."),
     "people": ("local.cli_people", "app", "What an operator does for one person: stop, erase, record a yes, show."),
 }
 
