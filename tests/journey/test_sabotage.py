@@ -62,6 +62,7 @@ def test_quiet_hours_that_are_ignored_are_seen(monkeypatch):
     """Jonas wrote at ten in the evening: his message would come at nine."""
     careless = SimpleNamespace(
         possible_zones=zones.possible_zones,
+        countries_of_address=zones.countries_of_address,
         is_allowed=lambda *_, **__: True,
         allowed_intervals=lambda start, end, **_: [(start, end)],
     )
