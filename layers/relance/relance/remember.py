@@ -288,6 +288,7 @@ class _Desk:
                 outcome=outcome,
                 code=event.code,
                 at=self._when(event),
+                message_ids=event.message_ids,
             )
         if event.effect is Effect.STATUS_FAILED:
             self._heed(event, who, template)

@@ -32,6 +32,9 @@ _FOLLOWED = "followed_"
 _TEMPLATE = "template_"
 _ANSWERED = "answered_"
 _NOTHING_SPENT = Spent()
+# What the ledger tells of a follow-up that was spent; a changed id carries it along.
+_OF_A_USE = ("follow_up_id", "outcome", "outcome_at", "outcome_code", "message_id", "route", "template", "language")
+_OF_A_USE += ("used_times", "used_opened_at", "used_before", "receipts")
 # The out-of-order path gives way to a concurrent writer this often before it asks Meta to deliver again.
 _MERGE_ATTEMPTS = 5
 # How many id changes are followed: nobody changes numbers more often within the life of a conversation.
@@ -307,10 +310,13 @@ class PairStore:
             if due_at is not None:
                 actions += [PairRow.due_shard.set(shard_of(new, self._shards)), PairRow.due_at.set(due_at)]
             if used is not None:
+                ledger = items[used.user] or {}
                 actions += [
                     PairRow.used_at.set(used.used_at),
-                    PairRow.follow_up_id.set(used.follow_up_id),
-                    PairRow.outcome.set(used.outcome),
+                    *(
+                        Path([name]).set(dict(ledger[name])) if name in ledger else Path([name]).remove()
+                        for name in _OF_A_USE
+                    ),
                     *_forever(),
                 ]
             else:
@@ -409,6 +415,7 @@ class PairStore:
             pair,
             [
                 PairRow.due_at.set(until),
+                PairRow.leased_until.remove(),
                 PairRow.planned_s1.set(pair.s1),
                 *([PairRow.attempts.remove()] if pair.planned_s1 != pair.s1 else []),
                 *_judged(pair, "wait", reason.value, now),
@@ -423,6 +430,7 @@ class PairStore:
             [
                 PairRow.due_shard.remove(),
                 PairRow.due_at.remove(),
+                PairRow.leased_until.remove(),
                 # A message that arrives late may still earn it: only that silence is not closed.
                 *([PairRow.closed_s1.set(pair.s1)] if reason is not Reason.NOT_EARNED else []),
                 PairRow.planned_s1.set(pair.s1),
@@ -434,8 +442,12 @@ class PairStore:
         )
 
     def lease(self, pair: Pair, until: int) -> bool:
-        """Move the timer into the future before the pair is enqueued: should the queue lose it, it rings again."""
-        return self._answer(pair, [PairRow.due_at.set(until), PairRow.planned_s1.set(pair.s1)])
+        """Move the timer into the future before the pair is enqueued: should the queue lose it, it rings again.
+
+        The end of the first lease that nobody answered stays, so that an audit sees a pair go round and round.
+        """
+        first = PairRow.leased_until.set(PairRow.leased_until | until)
+        return self._answer(pair, [PairRow.due_at.set(until), PairRow.planned_s1.set(pair.s1), first])
 
     def _answer(self, pair: Pair, actions: Sequence[Any]) -> bool:
         return self._conditionally(pair.user, pair.bot, actions=actions, condition=_as_judged(pair))
@@ -593,7 +605,10 @@ class PairStore:
             pair.user,
             pair.bot,
             actions=[
+                # The table's own word on an earlier use, not the sender's: right-hand sides see the item as it was.
+                PairRow.used_before.set(PairRow.used_at | 0),
                 PairRow.used_at.set(now),
+                *_grounds(pair),
                 PairRow.follow_up_id.set(follow_up_id),
                 PairRow.route.set(route),
                 PairRow.template.set(template),
@@ -604,6 +619,8 @@ class PairStore:
                 PairRow.planned_s1.set(pair.s1),
                 PairRow.due_shard.remove(),
                 PairRow.due_at.remove(),
+                PairRow.leased_until.remove(),
+                PairRow.receipts.remove(),
                 *_judged(pair, "send", "", now),
                 *_costs(spent),
                 *_forever(),
@@ -679,6 +696,7 @@ class PairStore:
             pair.bot,
             actions=[
                 *before,
+                *(each.remove() for each in (PairRow.used_times, PairRow.used_opened_at, PairRow.used_before)),
                 PairRow.outcome.set("released"),
                 PairRow.outcome_at.set(now),
                 PairRow.reason.set(reason),
@@ -725,18 +743,35 @@ class PairStore:
             & PairRow.outcome.is_in("reserved", "unknown"),
         )
 
-    def settle(self, user: str, bot: str, *, follow_up_id: str, outcome: str, code: int | None, at: int) -> str | None:
+    def settle(
+        self,
+        user: str,
+        bot: str,
+        *,
+        follow_up_id: str,
+        outcome: str,
+        code: int | None,
+        at: int,
+        message_ids: Sequence[str] = (),
+    ) -> str | None:
         """A receipt tells what became of our follow-up. `failed` and `read` are final; order does not matter.
+
+        `message_ids` are the platform's: two of them for one follow-up would be two messages, and an audit says so.
 
         Returns the name of the template it was sent by (empty: none), or None if this settled nothing.
         """
         actions = [PairRow.outcome.set(outcome), PairRow.outcome_at.set(at)]
         if code is not None:
             actions.append(PairRow.outcome_code.set(code))
+        if message_ids:
+            actions.append(PairRow.receipts.add({_short(each) for each in message_ids}))
         later = {"accepted": (), "delivered": ("read", "failed"), "read": (), "failed": ()}[outcome]
+        if outcome != "failed":
+            # It did go out. Had its reservation been given back after a refusal, nobody may write a second one.
+            actions += [PairRow.used_at.set(PairRow.used_at | at), *_forever()]
         condition = PairRow.user.exists() & (PairRow.follow_up_id == follow_up_id)
         if outcome == "accepted":
-            condition &= PairRow.outcome.is_in("reserved", "unknown")
+            condition &= PairRow.outcome.is_in("reserved", "unknown", "released")
         elif later:
             condition &= ~PairRow.outcome.is_in(*later)
         for _ in range(_HOPS):
@@ -834,6 +869,15 @@ def _forever() -> list[Any]:
     return [PairRow.keep_until.set(FOREVER), PairRow.expires_at.set(FOREVER)]
 
 
+def _grounds(pair: Pair) -> list[Any]:
+    """When the messages were written that earned this follow-up, and what else held the window open."""
+    opened = pair.opened_at is not None and pair.opened_at > max(pair.times, default=0)
+    return [
+        PairRow.used_times.set(list(pair.times)),
+        PairRow.used_opened_at.set(pair.opened_at) if opened else PairRow.used_opened_at.remove(),
+    ]
+
+
 def _judged(pair: Pair, verdict: str, reason: str, now: int) -> list[Any]:
     return [
         PairRow.verdict.set(verdict),
@@ -853,6 +897,11 @@ def _costs(spent: Spent) -> list[Any]:
         PairRow.input_tokens.add(spent.input_tokens),
         PairRow.output_tokens.add(spent.output_tokens),
     ]
+
+
+def _short(message_id: str) -> str:
+    """The short id of a message, as in the register."""
+    return entry(0, message_id).partition("#")[2]
 
 
 def _same(attribute: Any, value: Any) -> Any:

@@ -7,7 +7,14 @@ from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
-from pynamodb.attributes import BooleanAttribute, MapAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import (
+    BooleanAttribute,
+    ListAttribute,
+    MapAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UnicodeSetAttribute,
+)
 from pynamodb.connection import Connection
 from pynamodb.connection.base import MetaTable
 from pynamodb.constants import NUMBER, STRING
@@ -62,7 +69,13 @@ class PairRow(Model):
     linked = BooleanAttribute(null=True)
     # the ledger: verdicts, reasons, outcome, times; no text
     used_at = NumberAttribute(null=True)
+    # what a reservation was judged on, which later messages move out of the register; `relance audit` reads it
+    used_times = ListAttribute(null=True, of=NumberAttribute)
+    used_opened_at = NumberAttribute(null=True)
+    used_before = NumberAttribute(null=True)
     follow_up_id = UnicodeAttribute(null=True)
+    receipts = UnicodeSetAttribute(null=True)
+    leased_until = NumberAttribute(null=True)
     outcome = UnicodeAttribute(null=True)
     outcome_at = NumberAttribute(null=True)
     outcome_code = NumberAttribute(null=True)
