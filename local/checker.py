@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -299,12 +299,8 @@ class _Judge:
         return ttl is None or last is None or at + int(ttl) <= last + self.window
 
     def _in_hours(self, line: dict, bot: dict) -> bool:
-        if not line["zone"]:
-            return False
-        local = datetime.fromtimestamp(line["at"], ZoneInfo(line["zone"]))
-        opens, closes = _hours(bot.get("hours") or "10:00-19:30")
-        of_day = local.hour * HOUR + local.minute * MINUTE + local.second
-        return opens <= of_day < closes and local.isoweekday() not in (bot.get("quiet_days") or ())
+        opens, closes = hours(bot.get("hours") or "10:00-19:30")
+        return decent(line["at"], line["zone"] or "", opens, closes, bot.get("quiet_days") or ())
 
     def withheld(self, line: dict) -> None:
         pair, reason = self.pair(line), line["reason"]
@@ -476,7 +472,20 @@ def _followable(line: object) -> bool:
     )
 
 
-def _hours(text: str) -> tuple[int, int]:
+def decent(at: int, zone: str, opens: int, closes: int, quiet_days: Collection[int] = ()) -> bool:
+    """Whether an instant is inside the hours (seconds after midnight, the second is out) on the clock of a zone.
+
+    A zone that nobody knows has no such hour.
+    """
+    try:
+        local = datetime.fromtimestamp(at, ZoneInfo(zone))
+    except (KeyError, ValueError, OSError):
+        return False
+    of_day = local.hour * HOUR + local.minute * MINUTE + local.second
+    return opens <= of_day < closes and local.isoweekday() not in quiet_days
+
+
+def hours(text: str) -> tuple[int, int]:
     """`10:00-19:30` as seconds after midnight; the second is out."""
     opens, closes = (int(hour) * HOUR + int(minute) * MINUTE for hour, minute in re.findall(r"(\d+):(\d+)", text))
     return opens, closes

@@ -18,6 +18,7 @@ FOUND_WRONG, BAD_USE = 1, 2
 
 # Commands with a module of their own: name → (module, its Typer application, one line of help).
 _ELSEWHERE = {
+    "audit": ("local.cli_audit", "app", "The ledger of a live deployment, checked against every promise."),
     "bots": ("local.cli_bots", "app", "Check, publish, pause and resume bots."),
     "evaluate": ("local.cli_evaluate", "app", "What the guard catches, misses and wrongly refuses, on labelled cases."),
     "preview": ("local.cli_preview", "app", "What a bot would write to a conversation, and each gate's verdict."),
