@@ -444,6 +444,14 @@ class _Auditor:
         needed = self.settings.min_interactions
         if len(times) < needed or times[0] - times[needed - 1] > self.settings.window:
             return True
+        leased, verdict_at = _number(row, "leased_until"), _number(row, "verdict_at")
+        if (
+            row.get("verdict") == "drop"
+            and leased is not None
+            and verdict_at is not None
+            and verdict_at - leased > grace
+        ):
+            return f"queued for {_span(verdict_at - leased)}, never answered, and given up: {row.get('reason', '')}"
         if row["s1"] in (row.get("closed_s1"), row.get("verdict_s1")):
             return True
         silence = self.now - times[0]

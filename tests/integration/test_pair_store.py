@@ -244,9 +244,19 @@ def test_the_first_lease_that_nobody_answered_is_remembered_until_an_answer(stac
     for n in range(3):
         pairs.lease(read(pairs) if n else five(pairs), NOW + 600 * (n + 1))
     leased = ledger(stack)["leased_until"]
+    pairs.drop(read(pairs), Reason.UNREACHABLE, NOW + 3_000)
+    dropped = ledger(stack)["leased_until"]
+    pairs.start_timer(read(pairs), NOW + 9_000)
+
+    assert NOW + 600 == leased == dropped
+    assert "leased_until" not in ledger(stack)
+
+
+def test_a_wait_answers_a_lease(stack, pairs):
+    """The pair is planned anew: nobody was forgotten."""
+    pairs.lease(five(pairs), NOW + 600)
     pairs.wait(read(pairs), NOW + 9_000, Reason.QUIET_HOURS, NOW)
 
-    assert NOW + 600 == leased
     assert "leased_until" not in ledger(stack)
 
 

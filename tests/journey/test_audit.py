@@ -16,8 +16,8 @@ from local.webhooks import OWN_APP, build
 from relance import pair, rules, zones
 from relance import sweep as sweeping
 from relance.bot import Bot
+from relance.interaction import PAYLOAD_STOP
 from relance.pair import FOREVER
-from relance.parameters import Rules
 from relance.send import Sender
 from relance.store import pairs as pair_store
 from relance.store.bots import BotStore
@@ -209,18 +209,18 @@ def test_five_messages_of_three_weeks(stack, monkeypatch):
     talk(stack, last=first, words=WORDS[:1])
     stack.travel(NOON)
     stack.sweep()
-    monkeypatch.setattr(Rules, "__init__", _wider(Rules.__init__))
+    plan = rules.plan
+    monkeypatch.setattr(rules, "is_earned", lambda *_: True)
+    monkeypatch.setattr(rules, "plan", lambda judged, *more, **named: plan(_newest_only(judged), *more, **named))
     talk(stack, last=NOON, words=WORDS[1:])
     come(stack)
 
     assert ["window"] == red(stack)
 
 
-def _wider(init):
-    def wider(self, *given, **named):
-        init(self, *given, **named | {"window": 21 * DAY})
-
-    return wider
+def _newest_only(judged):
+    """A pair that has said everything at once."""
+    return replace(judged, register=(judged.s1,) * 5)
 
 
 def test_a_bots_patience_that_is_overruled(stack, monkeypatch):
@@ -256,9 +256,9 @@ def test_quiet_hours_that_are_ignored(stack, monkeypatch):
 def test_a_stop_that_nobody_heeds(stack, monkeypatch):
     """It was heard and kept; the rules and the reservation believe in a younger yes."""
     talk(stack)
-    say(stack, "text", at=NOON, text="STOP")
+    say(stack, "quick_reply", text="", payload=PAYLOAD_STOP)
     sees(monkeypatch, opted_out_at=None, consent_at=FOREVER)
-    come(stack)
+    come(stack, messages=2)  # the stop was confirmed
 
     assert ["opt_out"] == red(stack)
 
@@ -307,10 +307,11 @@ def test_a_message_that_came_hours_late(stack):
 
 
 def test_a_person_of_the_business_whom_nobody_heeds(stack, monkeypatch):
-    """Somebody answered by hand within the hour."""
+    """The conversation was handed over to them within the hour."""
     monkeypatch.setattr(rules, "human_owns", lambda *_: False)
     talk(stack)
-    say(stack, "echo_human", at=NOON + HOUR // 2, text="Hello, this is the box office.")
+    stack.run_until(NOON + HOUR // 2)
+    say(stack, "handover")
     come(stack)
 
     assert ["taken"] == red(stack)
@@ -361,9 +362,10 @@ def test_a_sender_that_fails_on_a_pair_for_ever(stack, monkeypatch):
 
     monkeypatch.setattr(Sender, "send", poison)
     talk(stack)
-    come(stack, MOMENT + HOUR - 60, messages=0)
-
+    come(stack, MOMENT + 41 * 60, messages=0)
     assert ["stuck"] == red(stack)
+    come(stack, MOMENT + 9 * HOUR, messages=0)
+    assert ["stuck"] == red(stack), "given up at last, and the ledger still tells it"
 
 
 def test_a_schedule_that_is_off(stack):

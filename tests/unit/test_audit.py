@@ -65,6 +65,12 @@ def waiting(**changes):
     return changed(row | {"due_shard": "03", "due_at": NOW + 7 * HOUR}, **changes)
 
 
+def given_up(**changes):
+    """A pair whose silence was dropped just now."""
+    decided = {"verdict": "drop", "verdict_at": NOW, "verdict_s1": entry(NOW - HOUR, 1), "reason": "unreachable"}
+    return waiting(due_at=None, due_shard=None, closed_s1=entry(NOW - HOUR, 1), **decided | changes)
+
+
 def marks(**changes):
     """The person's own row."""
     told = {"last_follow_up_at": USED, "last_follow_up_id": "relance:1", "followed_1001": USED}
@@ -176,6 +182,7 @@ BROKEN = [
     ("stuck", [waiting(due_at=NOW - 31 * MINUTE)]),
     ("stuck", [waiting(leased_until=NOW - 31 * MINUTE)]),
     ("stuck", [waiting(due_at=NOW + 16 * DAY)]),
+    ("stuck", [given_up(leased_until=NOW - 31 * MINUTE)]),
     ("stuck", [waiting(due_at=None, due_shard=None)]),
     ("index", [waiting(due_shard=None)]),
     ("index", [waiting(due_shard="16")]),
@@ -329,6 +336,8 @@ def test_a_row_of_an_older_release_is_judged_as_far_as_it_goes():
         [used(used_times=five(USED - 8 * HOUR))],
         [waiting(due_at=NOW - 30 * MINUTE)],
         [waiting(leased_until=NOW - 30 * MINUTE)],
+        [given_up(leased_until=NOW - 30 * MINUTE)],
+        [given_up()],
         [waiting(due_at=None, due_shard=None, verdict_s1=entry(NOW - HOUR, 1))],
         [waiting(due_at=None, due_shard=None, **slots([NOW - 30 * MINUTE, *five(NOW - HOUR)[:4]]))],
         [waiting(expires_at=NOW - 7 * DAY)],

@@ -384,7 +384,11 @@ class PairStore:
         return self._conditionally(
             pair.user,
             pair.bot,
-            actions=[PairRow.due_shard.set(shard_of(pair.user, self._shards)), PairRow.due_at.set(due_at)],
+            actions=[
+                PairRow.due_shard.set(shard_of(pair.user, self._shards)),
+                PairRow.due_at.set(due_at),
+                PairRow.leased_until.remove(),
+            ],
             condition=PairRow.user.exists() & PairRow.due_at.does_not_exist(),
         )
 
@@ -430,7 +434,6 @@ class PairStore:
             [
                 PairRow.due_shard.remove(),
                 PairRow.due_at.remove(),
-                PairRow.leased_until.remove(),
                 # A message that arrives late may still earn it: only that silence is not closed.
                 *([PairRow.closed_s1.set(pair.s1)] if reason is not Reason.NOT_EARNED else []),
                 PairRow.planned_s1.set(pair.s1),
@@ -444,7 +447,8 @@ class PairStore:
     def lease(self, pair: Pair, until: int) -> bool:
         """Move the timer into the future before the pair is enqueued: should the queue lose it, it rings again.
 
-        The end of the first lease that nobody answered stays, so that an audit sees a pair go round and round.
+        The end of the first lease of this silence stays until an answer, and beyond a drop: an audit sees a pair that
+        went round and round, also when it was given up at last.
         """
         first = PairRow.leased_until.set(PairRow.leased_until | until)
         return self._answer(pair, [PairRow.due_at.set(until), PairRow.planned_s1.set(pair.s1), first])
