@@ -526,9 +526,8 @@ class _Auditor:
         oldest = use.at - use.times[settings.min_interactions - 1]
         if oldest > settings.window:
             return f"message {settings.min_interactions} was {_span(oldest)} old"
+        # The last message is younger than that one, so it is within the window, too.
         silence = use.at - use.times[0]
-        if silence > settings.window:
-            return f"{_span(silence)} after the last message"
         if use.route == "free_form":
             return self._within_a_day(use, use.times[0])
         bot = self.bot(use.bot)

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from local import demo
+from local.audit import Finding, Settings, audit
 from local.checker import COUNTED, NOT_COUNTED
 from local.demo import WHY
 from local.fortnight import random_fortnight
 from local.observer import KEYS
+from local.stack import LocalStack
 from relance.reason import Reason
 from tests.journey.scene import broken, excerpt, first_days, lived, messages, outcomes
 
@@ -47,12 +49,30 @@ EXPECTED = {
 }
 
 
+class Remembered(LocalStack):
+    """A stack whose ledger can be judged when it is gone."""
+
+    findings: list[Finding]
+
+    def __exit__(self, *error: object) -> None:
+        settings = Settings.of(self.template.parameters)
+        self.findings = audit(self.pairs(), self.bots(), settings, self.now)
+        super().__exit__(*error)
+
+
 @pytest.fixture(scope="module")
-def printed() -> Iterator[tuple[int, str]]:
+def stack() -> LocalStack:
+    """The stack of the one run."""
+    fortnight = demo.scenario_of(seed=None, people=None)
+    return Remembered(start=fortnight.start)
+
+
+@pytest.fixture(scope="module")
+def printed(stack: LocalStack) -> Iterator[tuple[int, str]]:
     """What `relance demo --json` prints and its exit code; run once for all tests here."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        code = demo.run(seed=None, people=None, json_lines=True)
+        code = demo.show(demo.scenario_of(seed=None, people=None), json_lines=True, stack=stack)
     return code, out.getvalue()
 
 
@@ -63,6 +83,13 @@ def lines(printed: tuple[int, str]) -> list[dict]:
 
 def test_the_demo_keeps_every_promise(printed, lines):
     assert (broken(lines), printed[0]) == ([], 0)
+
+
+def test_the_ledger_of_the_fortnight_is_clean_on_every_line(printed, stack):
+    """`relance audit` finds nothing, and did look: every follow-up stands on every line."""
+    assert [] == [finding for finding in stack.findings if not finding.ok]
+    sent = sum(outcome in ("free_form", "template") for each in EXPECTED.values() for outcome in each)
+    assert {sent} == {each.checked + each.untold for each in stack.findings if each.line in ("double", "opt_out")}
 
 
 def test_everybody_has_the_outcome_their_story_is_told_for(lines):

@@ -167,13 +167,15 @@ BROKEN = [
     ("quiet_hours", [used(used_at=USED - 1), marks(last_follow_up_at=USED - 1, followed_1001=USED - 1)]),
     ("opt_out", [marks(opted_out_at=USED - HOUR, keep_until=FOREVER, expires_at=FOREVER)]),
     ("opt_out", [marks(opted_out_at=USED - HOUR, consent_at=USED - DAY, keep_until=FOREVER, expires_at=FOREVER)]),
+    ("opt_out", [marks(opted_out_at=USED - DAY, consent_at=USED - DAY, keep_until=FOREVER, expires_at=FOREVER)]),
     ("hold", [marks(hold_until=USED + 80 * DAY, keep_until=FOREVER, expires_at=FOREVER)]),
-    ("newer", [used(**slots([USED - 11 * MINUTE, *five()[:4]]), closed_s1=entry(USED - 11 * MINUTE, 1))]),
+    ("newer", [used(**slots([USED - 10 * MINUTE, *five()[:4]]), closed_s1=entry(USED - 10 * MINUTE, 1))]),
     ("taken", [marks(echo_none=USED - 13 * DAY, echo_at=USED - 13 * DAY)]),
     ("taken", [marks(human_at=USED - HOUR, human_until=USED + DAY, owner_app="88")]),
     ("taken", [marks(echo_77=USED - HOUR, echo_at=USED - HOUR)]),
     ("unrecorded", [used(outcome="reserved", outcome_at=NOW - 31 * MINUTE)]),
     ("half", [marks(followed_1001=USED - 1)]),
+    ("half", [marks(followed_1001=USED + 1, last_follow_up_at=USED + 1)]),
     ("half", [marks(last_follow_up_at=None, followed_1001=None)]),
     ("half", [used(used_at=None, outcome="released")]),
     ("expiring", [used(expires_at=NOW + 30 * DAY)]),
@@ -282,7 +284,7 @@ def test_a_held_deployment_has_no_stuck_timers():
     late = waiting(due_at=NOW - DAY)
 
     assert ["stuck"] == red(late)
-    assert [] == red(late, catch_up_until=NOW + 60)
+    assert ([], ["stuck"]) == (red(late, catch_up_until=NOW + 60), untold(late, catch_up_until=NOW + 60))
     assert [] == red(late, catch_up_until=NOW - 20 * MINUTE)
     assert ["stuck"] == red(late, catch_up_until=NOW - 31 * MINUTE)
 
@@ -293,7 +295,7 @@ def test_a_held_deployment_has_no_stuck_timers():
 @pytest.mark.parametrize(
     ("line", "rows"),
     [
-        ("opt_out", [marks(opted_out_at=USED - 9 * MINUTE, keep_until=FOREVER, expires_at=FOREVER)]),
+        ("opt_out", [marks(opted_out_at=USED - 10 * MINUTE, keep_until=FOREVER, expires_at=FOREVER)]),
         ("opt_out", [marks(opted_out_at=USED - DAY, consent_at=USED + 9, keep_until=FOREVER, expires_at=FOREVER)]),
         ("hold", [marks(minor=True, keep_until=FOREVER, expires_at=FOREVER)]),
         ("newer", [used(**slots([USED - 9 * MINUTE, *five()[:4]]), closed_s1=entry(USED - 9 * MINUTE, 1))]),
@@ -369,6 +371,25 @@ def test_since_passes_over_what_was_dealt_with_and_keeps_its_cooldown():
     assert ["double"] == red(marks(), doubled, since=USED)
     assert [] == red(marks(), doubled, since=USED + 1)
     assert ["crowded"] == red(*rows, bots=[bot(), bot("1002")], since=USED)
+    assert 0 == judged(*rows, bots=[bot(), bot("1002")], since=USED + 1)["crowded"].checked
+
+
+def test_a_stop_in_the_very_second_or_later_is_no_offence_at_all():
+    """It is not even a doubt: the person said stop because they were written to."""
+    for at in (USED, USED + 1):
+        rows = marks(opted_out_at=at, keep_until=FOREVER, expires_at=FOREVER), used()
+        assert ([], []) == (red(*rows), untold(*rows))
+
+
+def test_who_was_forgotten_is_not_accused_of_what_was_erased():
+    """An erasure takes the yes and the mark of each bot; the follow-up and its cooldown stay."""
+    gone = {"erased_at": USED + HOUR, "opted_out_at": USED + HOUR, "keep_until": FOREVER, "expires_at": FOREVER}
+    mark = {"user": KEY, "bot": "1001", "used_at": USED, "keep_until": FOREVER, "expires_at": FOREVER}
+    rows = marks(followed_1001=None, **gone), mark | {"erased_at": USED + HOUR}
+    strict = [bot(settings={"consent": "opt-in"})]
+
+    assert [] == red(*rows, bots=strict)
+    assert {"consent", "half", "double", "window"} < set(untold(*rows, bots=strict))
 
 
 def test_marks_under_another_key_of_the_person_hold():
