@@ -597,6 +597,19 @@ def test_a_changed_id_keeps_the_used_mark_and_every_mark_of_the_person(stack, pa
     assert NEW == stored(pairs, OLD).alias
 
 
+def test_a_receipt_under_the_old_key_settles_the_pair_where_it_lives_now(pairs, bots):
+    """WhatsApp still names the number for a while; the old row is an alias and keeps no ledger of its own."""
+    for i in range(5):
+        pair = whatsapp(pairs, OLD, NOW - 500 + i, f"m{i}")
+    someone = pairs.read([Due(OLD, BOT_ID)], consistent=True)[1][OLD]
+    assert () == reserve(pairs, bots, pair, someone, published(bots))
+    pairs.move(OLD, NEW, to="new", at=NOW)
+
+    pairs.settle(OLD, BOT_ID, follow_up_id="relance:1", outcome="delivered", code=None, at=NOW + 9)
+
+    assert ("delivered", NOW + 9) == (stored(pairs, NEW).outcome, stored(pairs, NEW).outcome_at)
+
+
 def test_a_moved_pair_keeps_its_timer_under_the_new_key(pairs):
     """And the old key leaves the index: one person, one timer."""
     for i in range(5):

@@ -773,7 +773,8 @@ class PairStore:
         if outcome != "failed":
             # It did go out. Had its reservation been given back after a refusal, nobody may write a second one.
             actions += [PairRow.used_at.set(PairRow.used_at | at), *_forever()]
-        condition = PairRow.user.exists() & (PairRow.follow_up_id == follow_up_id)
+        # An older key keeps the name of a follow-up that lives under a newer one by now: not there, but where it leads.
+        condition = PairRow.user.exists() & PairRow.alias.does_not_exist() & (PairRow.follow_up_id == follow_up_id)
         if outcome == "accepted":
             condition &= PairRow.outcome.is_in("reserved", "unknown", "released")
         elif later:
