@@ -22,6 +22,7 @@ SAM := $(call stamp,.venv-sam,sam)
 MINISTACK := $(call stamp,.venv-ministack,ministack)
 RUNTIME := $(call stamp,.venv-runtime,runtime)
 SECURITY := $(call stamp,.venv-security,security)
+LEARN := $(call stamp,.venv-learn,learn)
 
 define environment
 	@test -n "$(PYTHON)" || { echo "relance needs Python 3.13: install it, or put python3.13 on the PATH." >&2; exit 1; }
@@ -55,6 +56,15 @@ lint: $(DEV) $(SAM) ## Style of the code, and the template
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv-sam/bin/sam validate --lint
+
+.PHONY: bench
+bench: $(DEV) ## How long the guards take for one message and one conversation, on one core
+	@.venv/bin/python -m local.bench
+
+# One thread: the matrices are small, and threads that wait for each other take longer than the work.
+.PHONY: learn
+learn: $(LEARN) ## Weigh the guard's evidence anew after a change of local/corpus or of a phrase file; minutes
+	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR):$(CURDIR)/layers/relance" .venv-learn/bin/python -m local.learn $(LANGUAGES)
 
 # checkov's waivers stand beside each resource as comments; S311 is waived in pyproject.toml, with its reason. The audit
 # comes last: where no advisory service answers it says SKIPPED, and that has to be the last word.
@@ -94,13 +104,13 @@ e2e: $(DEV) $(SAM) $(MINISTACK) $(RUNTIME) ## The built artifact under the real 
 
 .PHONY: clean
 clean: ## Remove environments, builds and caches
-	rm -rf .venv .venv-sam .venv-ministack .venv-runtime .venv-security .aws-sam .rehearsal .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-ministack .venv-runtime .venv-security .venv-learn .aws-sam .rehearsal .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: lock
 lock: ## Pin anew what requirements/*.in ask for
 	@test -n "$(PYTHON)" || { echo "relance needs Python 3.13." >&2; exit 1; }
-	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; for name in dev sam ministack runtime security; do \
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; for name in dev sam ministack runtime security learn; do \
 		echo "── $$name"; $(PYTHON) -m venv "$$scratch/$$name"; \
 		"$$scratch/$$name/bin/python" -m pip install --requirement requirements/$$name.in; \
 		{ echo "# Pinned completely by \`make lock\` from $$name.in; do not edit."; \
@@ -131,4 +141,8 @@ $(RUNTIME):
 
 $(SECURITY):
 	$(call environment,.venv-security,security)
+	@touch $@
+
+$(LEARN):
+	$(call environment,.venv-learn,learn)
 	@touch $@

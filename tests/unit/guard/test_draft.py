@@ -93,7 +93,11 @@ def test_a_grounded_draft_passes() -> None:
     [
         ("grounded", "Pour tes framboisiers, un grand pot suffit largement.", "cultiver des fraises"),
         ("grounded", "Pour tes framboisiers, un grand pot suffit largement.", ""),
-        ("grounded", "La suite de la recette est prête, si tu en as envie.", "planter des framboisiers"),
+        (
+            "grounded",
+            "Tu voulais la suite de la recette. Je peux te l’envoyer quand tu veux.",
+            "planter des framboisiers",
+        ),
         ("grounded", "Pour tes framboisiers, le pot de Gérard suffit largement.", "planter des framboisiers"),
         ("grounded", "Pour tes framboisiers, il faut un pot de 40 litres.", "planter des framboisiers"),
         (

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from relance.guard import signals
-from relance.guard.language import language_of, language_of_turns, scores
+from relance.guard.evidence import learned
+from relance.guard.language import decide, language_of, language_of_turns, scores
 from relance.guard.phrases import book
 from relance.guard.signals import Signal
 from relance.guard.text import readings
@@ -21,9 +22,15 @@ WINDOW = 30 * DAY
 MOST_TURNS = 60
 # A goodbye or a pause counts when it is among the last words.
 _LAST_WORDS = 3
+# A person of the business who spoke among so many last turns still has the conversation, though the bot spoke again.
+_WITH_A_PERSON = 5
 # From so many votes on, a text is taken to be in a language and not in all of them.
 _CLEAR_VOICE = 2.0
 _HINT = 1.0
+# Two turns that each come so near the mark are doubtful together.
+NEARLY = 1.0
+# So much more must speak for an end where the words also speak for going on.
+SURE = 4.0
 _AGENT_JOINED = re.compile(r"^\s*\[[^\]]{0,60}\]")
 
 
@@ -96,7 +103,9 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
         return Refused(Reason.SAFETY_HOLD, "safety")
 
     others = [turn for turn in recent if turn.side is not Side.USER]
-    if others and (others[-1].side is Side.AGENT or _AGENT_JOINED.match(others[-1].text)):
+    if any(turn.side is Side.AGENT for turn in recent[-_WITH_A_PERSON:]) or (
+        others and (others[-1].side is Side.AGENT or _AGENT_JOINED.match(others[-1].text))
+    ):
         return Refused(Reason.HUMAN_OWNS, "human")
 
     whole = "\n".join(said)
@@ -104,13 +113,15 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
     everything = frozenset().union(*spoken)
     if "human" in everything:
         return Refused(Reason.HUMAN_OWNS, "human")
-    if any(section.startswith("hold") for section in everything):
+    if "hold_injection" in everything:
         return Refused(Reason.SAFETY_HOLD, "safety")
-    if any(_found("topics", text, whole) for text in said):
+    if any("bot_careful" in _found("conversation", turn.text, whole) for turn in others):
         return Refused(Reason.SAFETY_HOLD, "safety")
-
     if any("pause" in sections for sections in spoken[-_LAST_WORDS:]):
         return Refused(Reason.USER_PAUSE, "open_thread")
+    if _is_doubtful(said, whole):
+        return Refused(Reason.SAFETY_HOLD, "safety")
+
     if not _is_open(recent, said, spoken):
         return Refused(Reason.NO_OPEN_THREAD, "open_thread")
 
@@ -120,12 +131,36 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
     return Allowed(language)
 
 
+def _is_doubtful(said: Sequence[str], whole: str) -> bool:
+    """True when a turn touches what is better left alone, or two of them nearly do."""
+    beyond = sorted(_weigh("turns", text, whole) for text in said)
+    return bool(beyond) and (beyond[-1] > 0 or (len(beyond) > 1 and sum(beyond[-2:]) / 2 > -NEARLY))
+
+
+def _weigh(family: str, text: str, whole: str) -> float:
+    """How far a turn is beyond the mark of a weights file that holds for it; it is doubted above nought."""
+    named = family == "turns" and bool(
+        _found("topics", text, whole)
+        or any(section.startswith("hold") for section in _found("conversation", text, whole))
+    )
+    return learned(family, _own_language(text) or _best(scores(whole))).beyond(text, named=named)
+
+
+def _best(voices: Mapping[str, float]) -> str:
+    return max(LANGUAGES, key=lambda language: voices[language])
+
+
+def _own_language(text: str) -> str:
+    """The language a turn speaks clearly by itself, else empty: most are too short to tell."""
+    return decide(scores(text), sure=_CLEAR_VOICE) or ""
+
+
 def _is_open(recent: Sequence[Turn], said: Sequence[str], spoken: Sequence[frozenset[str]]) -> bool:
     """True when something was left to continue: a wish, a question, an answer to the bot's; not after a goodbye."""
     if not any(_content(text) for text in said):
         return False
     last, sections = said[-1], spoken[-1]
-    if "closed" in sections:
+    if "closed" in sections or _looks_ended(said, spoken):
         return "reopened" in sections
     if "forward" in sections or "question" in sections:
         return True
@@ -136,6 +171,18 @@ def _is_open(recent: Sequence[Turn], said: Sequence[str], spoken: Sequence[froze
     if "bye" in sections:
         return False
     return bool(_content(last)) or _answers_a_question(recent)
+
+
+def _looks_ended(said: Sequence[str], spoken: Sequence[frozenset[str]]) -> bool:
+    """True when the last words that are more than a courtesy look like an end or a pause."""
+    for text, sections in zip(reversed(said), reversed(spoken), strict=True):
+        if "question" in sections:
+            return False
+        if not _is_courtesy(text):
+            # Who names a day for going on has not ended anything, unless the rest of the words says so.
+            goes_on = SURE if "forward" in sections else 0.0
+            return _weigh("endings", text, "\n".join(said)) > goes_on
+    return False
 
 
 def _is_courtesy(text: str) -> bool:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Any
 
 from relance.bot import Bot
+from relance.guard.evidence import learned
 from relance.guard.language import decide, scores
 from relance.guard.phrases import book
 from relance.guard.text import readings, words
@@ -34,9 +36,10 @@ _PLACEHOLDER = re.compile(
     r"\b(?:lorem ipsum|insert (?:name|topic)|your name here)\b|\.\.\.\w+\.\.\.",
 )
 _PREAMBLE = re.compile(
-    r"^\s*(?:(?:sure|certainly|of course|okay|ok|absolutely|here(?: is|'s| are)|bien s[uû]r|voici|d'accord|claro|por supuesto|"
-    r"aqu[ií] (?:tienes|est[aá]|va|vai)|desde luego|com certeza|segue|naturlich|natürlich|klar|gerne?|hier ist|selbstverst\w+)"
+    r"^\s*(?:(?:sure|certainly|of course|okay|ok|absolutely|bien s[uû]r|d'accord|claro|por supuesto|"
+    r"desde luego|com certeza|naturlich|natürlich|klar|gerne?|selbstverst\w+)"
     r"\b[^.!?\n]{0,80}(?::|[!.,]\s*(?:here|voici|aqu[ií]|hier|segue|eis))|"
+    r"(?:here(?: is| are|'s|(?: it| you) (?:is|go))?|voici|aqu[ií] (?:tienes|est[aá]|va|vai)|segue|eis|hier ist|hier)(?: (?:it|this|la|le|o|a|mi|my|your|un|una|uma))?\s*:|"
     r"(?:here(?:'s| is)|voici|aqu[ií] (?:tienes|est[aá])|aqui (?:est[aá]|vai)|segue|eis|hier ist)\b[^.!?\n]{0,60}\b"
     r"(?:message|follow-?up|draft|text|relance|mensaje|seguimiento|mensagem|nachricht|entwurf|texto|brouillon|borrador|rascunho)\b)|"
     r"\b(?:draft|subject|objet|asunto|assunto|betreff|output|response|answer|r[eé]ponse|respuesta|resposta|antwort|message|mensaje|"
@@ -47,7 +50,7 @@ _ROLE = re.compile(
     r"^\s*(?:user|bot|assistant|ai|system|human|agent|utilisateur|usuario|usuário|benutzer|nutzer|assistent|assistente|"
     r"asistente|ia|ki)\s*[:>]|\b(?:as an ai|as a language model|language model|i cannot (?:help|assist|comply|fulfil)|i can't (?:help with|assist)|"
     r"en tant qu(?:e mod|'ia)|mod[eè]le de langage|modelo de (?:lenguaje|linguagem)|sprachmodell|als ki\b|"
-    r"system prompt|word count|\d+ (?:characters|caract[eè]res|caracteres|zeichen)\b|json|topic_quote)",
+    r"system prompt|word count|\d+ (?:characters|caract[eè]res|caracteres|zeichen)\b|(?<![\w.])json\b|topic_quote)",
     re.I,
 )
 _WHOLLY_QUOTED = re.compile(r"^\s*[\"“”«„'‘].*[\"“”»‘'’]\s*$", re.S)
@@ -76,6 +79,10 @@ def _shape(text: str) -> bool:
 # --- A3: language ----------------------------------------------------------------------------------------------
 
 
+# Words of several languages share their votes: a text may fall a little short of another language and still be its own.
+NEARLY_AS_MUCH = 0.75
+
+
 def _other_language(text: str, language: str) -> bool:
     """True when the text speaks for another language, or for none."""
     result = scores(text)
@@ -83,7 +90,7 @@ def _other_language(text: str, language: str) -> bool:
     if found is not None:
         return found != language
     own = result.get(language, 0.0)
-    return own <= 0 or own < max(result.values())
+    return own <= 0 or own < max(result.values()) * NEARLY_AS_MUCH
 
 
 # --- A4: links and personal data -------------------------------------------------------------------------------
@@ -99,8 +106,9 @@ _DOMAIN_ENDINGS = (
 _LINKS = re.compile(
     rf"\w+://|\bwww\.|\b(?:wa|t|m|fb|bit|goo|lnkd|youtu|tinyurl|is|ow|rb|cutt)\.(?:me|ly|gl|in|be|com|gd)\b|"
     rf"(?<![\w@.])(?!(?:[\w-]+\.)+(?:{_FILE_ENDINGS})\b)(?:[\w-]{{2,}}\.)+(?:{_DOMAIN_ENDINGS})(?:/\S*|\b(?!\.?\w))|"
-    rf"\b[\w-]+\.[a-z]{{2,6}}/\S|"
-    rf"\b\w+ ?[\[(]?(?:dot|punto|ponto|punkt|point|\[\.\]|\(\.\)) ?[\])]? ?(?:com|net|org|app|fr|es|br|de|io|shop|me|info)\b|"
+    rf"\b[\w-]+\.[a-z]{{2,14}}/\S|"
+    rf"\b\w+ ?[\[(]?(?:dot|punto|ponto|punkt|point|\[\.\]|\(\.\)) ?[\])]? ?(?:com|net|org|app|br|io|shop|info)\b|"
+    rf"\b[\w-]+ ?[\[(]?(?:dot|punkt|\[\.\]|\(\.\)) ?[\])]? ?(?:fr|es|de|me)\b|"
     rf"\b(?:link|lien|enlace|bio link)\b.{{0,20}}\b(?:bio|profil|profile|perfil|below|ci-dessous|abajo|abaixo|unten)\b|"
     rf"\b(?:click|tap|clique[zr]?|cliquez|haz clic|pulsa|clica|toque|klick\w*|tippe?) (?:on |sur |en |no |na |hier|here|ici|aqu[ií])",
     re.I,
@@ -110,7 +118,7 @@ _CODE_NAMES = re.compile(
     re.I,
 )
 _EMAIL = re.compile(
-    r"\S+@\S+\.\w+|\b\w+ ?(?:\(at\)|\[at\]|\bat\b|arroba) ?\w+(?: ?(?:dot|punto|ponto|punkt|point) ?|\.)\w{2,}|\S+@\S+",
+    r"\S+@\S+\.\w+|\b\w+ ?(?:\(at\)|\[at\]|\bat\b|arroba) ?\w+(?: ?(?:dot|punto|ponto|punkt|point) ?|\.)[a-z]{2,}|\S+@\S+",
     re.I,
 )
 _HANDLE = re.compile(
@@ -127,9 +135,11 @@ _STREET = re.compile(
     r"\b(?:you live at|tu habites au|vous habitez au|vives en la calle|moras na rua|wohnst (?:du )?in der)\b",
     re.I,
 )  # fmt: skip
-_IDENTITY = re.compile(
+_IDENTITY_NUMBER = re.compile(
     r"\b\d{3}-\d{2}-\d{4}\b|\b\d{3}\.\d{3}\.\d{3}-\d{2}\b|\b\d{8}-?[A-HJ-NP-TV-Z]\b|\b[XYZ]-?\d{7}-?[A-Z]\b|\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}\b|"
-    r"\b(?:\d{4}[ -]?){3}\d{4}\b|\b[12] ?\d{2} ?[01]\d ?\d{2} ?\d{3} ?\d{3}\b|"
+    r"\b(?:\d{4}[ -]?){3}\d{4}\b|\b[12] ?\d{2} ?[01]\d ?\d{2} ?\d{3} ?\d{3}\b"
+)
+_IDENTITY_WORD = re.compile(
     r"\b(?:ssn|social security|cpf|cnpj|dni|nie|nif|nss|iban|bic|pin|passport|passeport|pasaporte|passaporte|reisepass|ausweis\w*|"
     r"personalausweis|steuer-?id|driver'?s licen[cs]e|licen[cs]e plate|card number|num[ée]ro de carte|kontonummer|kreditkarte\w*|"
     r"password|passwort|contraseña|senha|mot de passe|n[uú]mero de tarjeta|verification code|c[oó]digo de verificaci[oó]n|date of birth|"
@@ -138,7 +148,7 @@ _IDENTITY = re.compile(
 )  # fmt: skip
 _TITLED = re.compile(
     r"\b(?:Mr|Mrs|Ms|Miss|Mme|Mlle|Madame|Monsieur|M\.|Sr|Sra|Srta|Señor|Señora|Senhor|Senhora|Dona|Don|Doña|Herr|Frau)\.? "
-    r"(?!(?:Bovary|Holle|Dalloway|Darcy|Butterfly|Quijote|Quixote|Juan|Giovanni|Bean|Potato|Hyde|Fox|Ripley|Robot|Casmurro|Pantoja|Jourdain|Teste|Hulot)\b)[A-ZÀ-Ý][\w'-]+"
+    r"(?!(?:Bovary|Holle|Dalloway|Darcy|Butterfly|Quijote|Quixote|Juan|Giovanni|Bean|Potato|Hyde|Fox|Ripley|Robot|Casmurro|Pantoja|Jourdain|Teste|Hulot|Marple|Poppins|Havisham|Doubtfire)\b)[A-ZÀ-Ý][\w'-]+"
 )
 _GREETED = re.compile(
     r"^\s*(?:Hi|Hello|Hey|Dear|Good (?:morning|evening|afternoon)|Bonjour|Salut|Coucou|Bonsoir|Cher|Chère|Hola|Buenas|Buenos días|Querid[oa]|Olá|Oi|Bom dia|Boa tarde|"
@@ -146,12 +156,13 @@ _GREETED = re.compile(
 )
 
 
-def _links_or_personal_data(text: str, spoken: frozenset[str]) -> bool:
-    cleaned = _CODE_NAMES.sub(" ", text)
+def _links_or_personal_data(candidate: "Candidate") -> bool:
+    cleaned = _CODE_NAMES.sub(" ", candidate.text)
     return (
-        any(pattern.search(cleaned) for pattern in (_LINKS, _EMAIL, _HANDLE, _STREET, _IDENTITY, _TITLED, _GREETED))
+        any(pattern.search(cleaned) for pattern in (_LINKS, _EMAIL, _HANDLE, _STREET, _IDENTITY_NUMBER, _TITLED))
         or _has_phone(cleaned)
-        or "third_party" in spoken
+        or "third_party" in candidate.spoken
+        or candidate.suspect(bool(_IDENTITY_WORD.search(cleaned) or _GREETED.search(cleaned)))
     )
 
 
@@ -159,7 +170,8 @@ def _has_phone(text: str) -> bool:
     for match in _PHONE.finditer(text):
         digits = re.sub(r"\D", "", match[0])
         versions = re.fullmatch(r"(?:\d{1,3}\.){2,3}\d{1,3}", match[0].strip())  # 1.2.3.4
-        if versions:
+        decimal = re.fullmatch(r"\d{1,3}[.,]\d+", match[0].strip())  # 3.14159265
+        if versions or decimal:
             continue
         if len(digits) >= 9 or (len(digits) >= 7 and match[0].lstrip("(")[:1] in ("0", "+")):
             return True
@@ -262,9 +274,10 @@ def _wrong_address(text: str, language: str, address: str) -> bool:
 class Candidate:
     """What the gates judge: the text, what the phrase files find in it, and as much of the conversation as is known.
 
-    `spoken`, `heard` and `topics` are sections of the draft, signal and topic files. `mine` are the user's texts,
-    `said_before` what the bot's side said and earlier follow-ups, `everything` all turns; empty where unknown.
-    `quote` is None when only a text is judged.
+    `spoken`, `heard` and `topics` are sections of the draft, signal and topic files. `doubtful` says that the text, with
+    these phrases, as a whole looks like what must not be sent; in one that does not, a phrase is taken for what it
+    mostly is there: a word of a game, a book, a recipe. `mine` are the user's texts, `said_before` what the bot's side
+    said and earlier follow-ups, `everything` all turns; empty where unknown. `quote` is None when only a text is judged.
     """
 
     text: str
@@ -272,6 +285,7 @@ class Candidate:
     spoken: frozenset[str]
     heard: frozenset[str]
     topics: frozenset[str]
+    doubtful: bool
     declared: str
     quote: str | None = None
     mine: tuple[str, ...] = ()
@@ -279,6 +293,10 @@ class Candidate:
     said_before: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     address: str = ""
+
+    def suspect(self, phrase: bool) -> bool:
+        """Whether a suspicious phrase counts: not in a text that as a whole looks harmless."""
+        return phrase and self.doubtful
 
 
 def _wrong_shape(candidate: Candidate) -> bool:
@@ -290,31 +308,39 @@ def _wrong_language(candidate: Candidate) -> bool:
 
 
 def _link(candidate: Candidate) -> bool:
-    return _links_or_personal_data(candidate.text, candidate.spoken)
+    return _links_or_personal_data(candidate)
 
 
 def _pressure(candidate: Candidate) -> bool:
-    return "pressure" in candidate.spoken or ("opt_out" in candidate.heard and "offers_stop" not in candidate.spoken)
+    asks_for_silence = _asks_for_silence(candidate.spoken, candidate.heard)
+    return candidate.suspect("pressure" in candidate.spoken or asks_for_silence)
 
 
 def _inner_life(candidate: Candidate) -> bool:
-    return "inner_life" in candidate.spoken
+    return candidate.suspect("inner_life" in candidate.spoken)
 
 
 def _emotional_question(candidate: Candidate) -> bool:
-    return "emotional_question" in candidate.spoken
+    return candidate.suspect("emotional_question" in candidate.spoken)
 
 
 def _sensitive(candidate: Candidate) -> bool:
-    return "sensitive" in candidate.spoken or bool(candidate.topics or candidate.heard & {"crisis", "minor"})
+    if candidate.heard & {"crisis", "minor"}:
+        return True
+    return candidate.suspect("sensitive" in candidate.spoken or bool(candidate.topics))
 
 
 def _watching(candidate: Candidate) -> bool:
-    return "watching" in candidate.spoken
+    return candidate.suspect("watching" in candidate.spoken)
 
 
 def _selling(candidate: Candidate) -> bool:
-    return "selling" in candidate.spoken
+    return candidate.suspect("selling" in candidate.spoken)
+
+
+def _doubt(candidate: Candidate) -> bool:
+    """Nothing is known against it by name, but it does not look like what may be said."""
+    return candidate.doubtful
 
 
 def _not_grounded(candidate: Candidate) -> bool:
@@ -350,6 +376,7 @@ GATES: tuple[tuple[str, Callable[[Candidate], bool]], ...] = (
     ("sensitive", _sensitive),
     ("watching", _watching),
     ("selling", _selling),
+    ("doubt", _doubt),
     ("grounded", _not_grounded),
     ("fresh", _not_fresh),
     ("address", _address),
@@ -360,12 +387,21 @@ def _refusing_gate(candidate: Candidate) -> str | None:
     return next((name for name, refuses in GATES if refuses(candidate)), None)
 
 
-def _read(text: str, language: str) -> dict[str, frozenset[str]]:
+def _read(text: str, language: str) -> dict[str, Any]:
+    spoken, heard = _found("draft", text, language), _found("signals", text, language)
+    topics = _found("topics", text, language)
+    named = bool(spoken - {"offers_stop"} or topics or _asks_for_silence(spoken, heard))
     return {
-        "spoken": _found("draft", text, language),
-        "heard": _found("signals", text, language),
-        "topics": _found("topics", text, language),
+        "doubtful": learned("messages", language).beyond(text, named=named) > 0,
+        "spoken": spoken,
+        "heard": heard,
+        "topics": topics,
     }
+
+
+def _asks_for_silence(spoken: frozenset[str], heard: frozenset[str]) -> bool:
+    """A follow-up that says what only a person may say, unless it offers to stop."""
+    return "opt_out" in heard and "offers_stop" not in spoken
 
 
 def _texts(context: Context, *sides: Side) -> list[str]:
@@ -376,6 +412,18 @@ def _texts(context: Context, *sides: Side) -> list[str]:
     ]
 
 
+def candidate_of(text: str, language: str, context: Context = ()) -> Candidate:
+    """A text alone, or with as much of a conversation as `context` (turns or texts) holds."""
+    return Candidate(
+        text=text,
+        language=language,
+        declared=language,
+        everything=tuple(_texts(context)),
+        said_before=tuple(_texts(context, Side.BOT, Side.AGENT)),  # a text without a side may be the bot's
+        **_read(text, language),
+    )
+
+
 def judge_text(text: str, language: str, context: Context = ()) -> str | None:
     """The gates that need nothing but the text (A2 to A10), and A11, A12 as far as `context` (turns or texts) allows.
 
@@ -384,15 +432,7 @@ def judge_text(text: str, language: str, context: Context = ()) -> str | None:
     try:
         if language not in LANGUAGES:
             return "language"
-        candidate = Candidate(
-            text=text,
-            language=language,
-            declared=language,
-            everything=tuple(_texts(context)),
-            said_before=tuple(_texts([turn for turn in context if not isinstance(turn, str)], Side.BOT, Side.AGENT)),
-            **_read(text, language),
-        )
-        return _refusing_gate(candidate)
+        return _refusing_gate(candidate_of(text, language, context))
     except Exception:  # a guard that fails: do not send (design.md section 6)
         return "error"
 

@@ -1,0 +1,96 @@
+"""Weighs how a text is put together: what it shares with sentences that were judged harmless or not.
+
+The phrase files name what must not be said. They cannot foresee every way to say it, and they find words of a novel, a
+recipe or a game, too. So both count: a text is doubted that looks like what must be left alone, and a phrase that was
+found lowers the bar. Words, rows of words and parts of words each carry a small weight, learned from hand-written
+examples (`local/corpus`, by `make learn`). A sum, no more: every weight can be read in the files under `weights/`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from math import sqrt
+
+from relance.guard.text import readings
+
+# Rows of so many words, parts of so many letters.
+MOST_WORDS = 3
+SHORTEST_PART, LONGEST_PART = 3, 5
+# A text's rows, and its parts, are divided by the root of how many there are, of so many at least: a word weighs less
+# among many, and two words that nobody has seen before say little.
+LEAST_ROWS, LEAST_PARTS = 15, 80
+
+
+def features(reading: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What is weighed in a text that `guard.text` has spelt out: rows of one to three words, and parts of words.
+
+    Parts begin with `#`; `^` and `$` are the edges of a word.
+    """
+    spoken = reading.split()
+    rows = {
+        " ".join(spoken[start : start + length])
+        for length in range(1, MOST_WORDS + 1)
+        for start in range(len(spoken) - length + 1)
+    }
+    parts = set()
+    for word in set(spoken):
+        edged = f"^{word}$"
+        for length in range(SHORTEST_PART, LONGEST_PART + 1):
+            for start in range(len(edged) - length + 1):
+                parts.add("#" + edged[start : start + length])
+    return frozenset(rows), frozenset(parts)
+
+
+def divisor(count: int, least: int) -> float:
+    """What the weights of so many features are divided by."""
+    return sqrt(max(count, least))
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What one file says: weights of features, the score of a text that has none, and where doubt begins.
+
+    `named` is where it begins for a text in which a phrase was found: below that the phrase is taken for what it mostly
+    is in such a text, a novel's, a recipe's, a game's.
+    """
+
+    weight: dict[str, float]
+    base: float
+    limit: float
+    named: float
+
+    def beyond(self, text: str, *, named: bool = False) -> float:
+        """How far a text is beyond the mark that holds for it; it is doubted above nought. Linear in its length.
+
+        Of a text that somebody spelt out of shape (`k1ll`, `s t o p`) the reading that speaks most against it counts.
+        """
+        return max(self._score(reading) for reading in readings(text)) - (self.named if named else self.limit)
+
+    def _score(self, reading: str) -> float:
+        return self.base + sum(
+            sum(self.weight.get(feature, 0.0) for feature in found) / divisor(len(found), least)
+            for found, least in zip(features(reading), (LEAST_ROWS, LEAST_PARTS), strict=True)
+        )
+
+
+def read(lines: Iterable[str]) -> Weights:
+    """A weights file: a weight, a tab, then what weighs so much, tabs between; `=base`, `=limit`, `=named` are marks.
+
+    `# ` begins a comment.
+    """
+    weight: dict[str, float] = {}
+    for line in lines:
+        value, *features = line.rstrip("\n").split("\t")
+        if features:
+            weight.update(dict.fromkeys(features, float(value)))
+    marks = {name: weight.pop(f"={name}") for name in ("base", "limit", "named")}
+    return Weights(weight, **marks)
+
+
+@cache
+def learned(family: str, language: str) -> Weights:
+    """The weights of `messages` (drafts), `turns` (what users say) or `endings` (last words), read once and kept."""
+    name = f"weights/{family}.{language}.txt"
+    with files("relance.guard").joinpath(name).open(encoding="utf-8") as lines:
+        return read(lines)
