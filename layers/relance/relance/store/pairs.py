@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pynamodb.expressions.condition import size
 from pynamodb.expressions.operand import Path
 
 from relance.errors import TemporaryFailure
@@ -40,6 +41,9 @@ _HOPS = 4
 _MARKS_LAST = 180 * DAY
 # That two ids are one person is remembered for a year after it was last told.
 _LINKS_LAST = 365 * DAY
+# So many undeliverable messages are told apart. Two decide; a set that grew for ever would fill the row, and then no
+# stop could be written into it any more.
+_MOST_UNDELIVERABLE = 8
 # AWS: BatchGetItem takes at most 100 keys.
 _BATCH_GET = 100
 
@@ -543,16 +547,21 @@ class PairStore:
 
     def undeliverable(self, user: str, message_id: str) -> int:
         """How many messages to this person could not be delivered: an old app once, somebody who is gone twice."""
-        answer = self._db.update(
-            self._table,
-            user,
-            EVERY_BOT,
-            actions=[
-                Path(["undeliverable"]).add({"SS": [entry(0, message_id)]}),
-                PairRow.expires_at.set(PairRow.keep_until | FOREVER),
-            ],
-            return_values="ALL_NEW",
-        )
+        known = Path(["undeliverable"])
+        try:
+            answer = self._db.update(
+                self._table,
+                user,
+                EVERY_BOT,
+                actions=[
+                    known.add({"SS": [entry(0, message_id)]}),
+                    PairRow.expires_at.set(PairRow.keep_until | FOREVER),
+                ],
+                condition=known.does_not_exist() | (size(known) < _MOST_UNDELIVERABLE),
+                return_values="ALL_NEW",
+            )
+        except ConditionFailed:
+            return _MOST_UNDELIVERABLE
         return len(answer["Attributes"]["undeliverable"]["SS"])
 
     # ── the reservation ─────────────────────────────────────────────────────────────────────────────────────
@@ -755,9 +764,9 @@ class PairStore:
     def answer_once(self, pair: Pair, about: str, message_id: str) -> bool:
         """Take one question for answered before the answer leaves. False: it was answered, or the pair is gone.
 
-        A stop is confirmed once, ever; anything else once per question.
+        A stop is confirmed once, ever; anything else once per question. `message_id` is the question's hashed id.
         """
-        answered, question = Path([f"{_ANSWERED}{about}"]), {"S": entry(0, message_id)}
+        answered, question = Path([f"{_ANSWERED}{about}"]), {"S": message_id}
         fresh = answered.does_not_exist()
         return self._conditionally(
             pair.user,
