@@ -22,6 +22,7 @@ SAM := $(call stamp,.venv-sam,sam)
 MINISTACK := $(call stamp,.venv-ministack,ministack)
 RUNTIME := $(call stamp,.venv-runtime,runtime)
 SECURITY := $(call stamp,.venv-security,security)
+FUZZ_ENV := $(call stamp,.venv-fuzz,fuzz)
 
 define environment
 	@test -n "$(PYTHON)" || { echo "relance needs Python 3.13: install it, or put python3.13 on the PATH." >&2; exit 1; }
@@ -49,6 +50,10 @@ test: $(DEV) ## Unit, integration and journey tests, under three minutes
 .PHONY: crash
 crash: $(DEV) ## Every crash point, all pairs of crashes, thousands of random histories: twenty minutes
 	RELANCE_LONG=1 .venv/bin/python -m pytest -s tests/crash $(TESTS)
+
+.PHONY: fuzz
+fuzz: $(FUZZ_ENV) ## Bad input for every door, following coverage: FUZZ="whatsapp bot_file --seconds 600"
+	.venv-fuzz/bin/python -m tests.fuzz.coverage $(FUZZ)
 
 .PHONY: lint
 lint: $(DEV) $(SAM) ## Style of the code, and the template
@@ -94,13 +99,13 @@ e2e: $(DEV) $(SAM) $(MINISTACK) $(RUNTIME) ## The built artifact under the real 
 
 .PHONY: clean
 clean: ## Remove environments, builds and caches
-	rm -rf .venv .venv-sam .venv-ministack .venv-runtime .venv-security .aws-sam .rehearsal .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-ministack .venv-runtime .venv-security .venv-fuzz .fuzz .aws-sam .rehearsal .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: lock
 lock: ## Pin anew what requirements/*.in ask for
 	@test -n "$(PYTHON)" || { echo "relance needs Python 3.13." >&2; exit 1; }
-	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; for name in dev sam ministack runtime security; do \
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; for name in dev sam ministack runtime security fuzz; do \
 		echo "── $$name"; $(PYTHON) -m venv "$$scratch/$$name"; \
 		"$$scratch/$$name/bin/python" -m pip install --requirement requirements/$$name.in; \
 		{ echo "# Pinned completely by \`make lock\` from $$name.in; do not edit."; \
@@ -131,4 +136,10 @@ $(RUNTIME):
 
 $(SECURITY):
 	$(call environment,.venv-security,security)
+	@touch $@
+
+$(FUZZ_ENV):
+	$(call environment,.venv-fuzz,fuzz)
+	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/layers/relance" \
+		> "$$(.venv-fuzz/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/relance.pth"
 	@touch $@
