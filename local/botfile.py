@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -35,6 +36,8 @@ LEAST_COMMON_HOURS = 2.0
 MOST_BYTES = 256 * 1024
 MOST_VALUES = 20_000
 MOST_DEPTH = 20
+# In texts a bracket may stand alone; so many do not.
+_MOST_OPEN = 100
 # So much of what stands in a file is repeated in a message about it.
 _QUOTED = 300
 
@@ -126,7 +129,10 @@ def _read(path: Path) -> _File:
         if len(raw) > MOST_BYTES:
             file.blame("", f"is larger than {MOST_BYTES // 1024} KB", "keep what a bot needs; the examples have 3 KB")
             return file
-        root = yaml.compose(raw.decode("utf-8-sig"), Loader=_Loader)
+        text = raw.decode("utf-8-sig")
+        if _open_brackets(text) > _MOST_OPEN:
+            raise RecursionError
+        root = yaml.compose(text, Loader=_Loader)
     except OSError as error:
         file.blame("", f"cannot be read: {error.strerror}", "check the path and the file's permissions")
     except UnicodeDecodeError:
@@ -146,6 +152,12 @@ def _read(path: Path) -> _File:
         else:
             file.blame("", "has no fields", 'begin with `bot: "<account id>"`; bots/ has examples')
     return file
+
+
+def _open_brackets(text: str) -> int:
+    """How many brackets are open at once: YAML's reader takes seconds for some hundreds before it gives up."""
+    steps = (1 if letter in "[{" else -1 for letter in text if letter in "[]{}")
+    return max(accumulate(steps), default=0)
 
 
 def _value(node: yaml.Node, where: str, file: _File, around: tuple[yaml.Node, ...]) -> Any:

@@ -8,6 +8,7 @@ import base64
 import contextlib
 import io
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -137,6 +138,7 @@ class World:
     """A webhook of each channel and the eraser's door, with everything behind them that is ours."""
 
     def __init__(self) -> None:
+        os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
         self.table, self.queue = Table(), Queue()
         secrets = Secrets(Parameters(), lambda: NOW)
         pairs = PairStore(self.table, "pairs", shards=2)
