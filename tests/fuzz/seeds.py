@@ -37,6 +37,14 @@ HOSTILE = (
     b"[" * 5_000,
     b'{"a":' * 5_000,
     b'{"a":"' + b"[" * 5_000 + b'"}',
+    b'{"a":' * 200 + b"1" + b"}" * 200,
+    b'{"a":' + b"[" * 200 + b"]" * 200 + b"}",
+    b'{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"Quenby 555","value":{"metadata":'
+    b'{"phone_number_id":"1"}}},{"field":"messages","value":{"metadata":{"phone_number_id":"1"},"messages":[{"type":'
+    b'"Quenby 555","from":"2","id":"m"},{"type":"unsupported","unsupported":{"type":"Quenby 555"},"from":"2"}]}}]}]}',
+    b'{"object":"page","entry":[{"id":"1","messaging":[{"sender":{"id":"2"},"recipient":{"id":"1"},"Quenby 555":1}]}]}',
+    b'{"object":"Quenby 555","entry":[]}',
+    b"aGk= aGk=!",
     b"\\" * 5_000,
     b'"' * 5_000,
     b"\x00" * 5_000,

@@ -224,7 +224,7 @@ def body(data: bytes) -> None:
             continue
         assert len(read) <= payload.MAX_BODY
         if event.get("isBase64Encoded"):
-            assert base64.b64decode(event["body"]) == read
+            assert base64.b64decode(event["body"], validate=True) == read
 
 
 def document(data: bytes) -> None:
@@ -235,7 +235,17 @@ def document(data: bytes) -> None:
         assert re.fullmatch(r"not a readable JSON document: \w+|not a JSON object|an array that .*", str(refused))
         return
     json.dumps(loaded, ensure_ascii=False).encode()
+    json.loads(data, object_pairs_hook=_once, parse_constant=_never, parse_int=str)
     assert _depth(loaded) <= payload.MAX_DEPTH + 2
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    assert len(dict(pairs)) == len(pairs), "a key is there twice"
+    return dict(pairs)
+
+
+def _never(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
 
 
 def _depth(value: object) -> int:

@@ -180,10 +180,14 @@ class _Desk:
             expires_at=event.at + max(self.memory.text_ttl, self.memory.window + DAY),
             also=who.number_user,
             account=event.account,
+            now=self.now,
         )
         if pair.erased_at is not None and event.at <= pair.erased_at:
             return  # delivered after the person asked to be forgotten: neither counted nor kept
-        self._keep(event, pair.user)
+        # What was written before we knew of a changed id lies under the old one, where the reader looks, too. A repeat
+        # of it must not lie there twice: a text that was taken back would be there again.
+        moved = pair.user != who.user and pair.moved_at is not None and event.at <= pair.moved_at
+        self._keep(event, who.user if moved else pair.user)
         self.report.counted += 1
         self._start_timer(pair)
 
@@ -307,7 +311,7 @@ class _Desk:
             return
         new = identify(event.channel, event.new_address, self.pepper)
         for old in self._keys(who):
-            for pair in self.pairs.move(old, new.user, to=event.new_address.id, at=self._when(event)):
+            for pair in self.pairs.move(old, new.user, to=event.new_address.id, at=self._when(event), now=self.now):
                 self._start_timer(pair)
 
     def _settle(self, event: Event, who: Identity) -> None:

@@ -69,6 +69,7 @@ def read_pair(item: Item) -> Pair:
         outcome_at=number(item, "outcome_at"),
         alias=text(item, "alias"),
         former=text(item, "former"),
+        moved_at=number(item, "moved_at"),
         account=text(item, "account"),
         language=text(item, "language"),
     )
@@ -131,12 +132,13 @@ class PairStore:
         expires_at: int,
         also: str = "",
         account: str = "",
+        now: int | None = None,
     ) -> Pair:
         """Count one message of the user, once, whatever the order or the repeats. Returns the pair as it stands.
 
         One UpdateItem moves the register (right-hand sides see the item as it was). Its condition names the
         message, so neither a redelivery nor botocore's own retry of a lost answer can shift it twice.
-        `also` is the key of the user's number when the message named both ids: the two become one pair.
+        `also` is the key of the user's number when the message named both ids: the two become one pair, at `now`.
         """
         new = entry(at, message_id)
         kept = [(PairRow.to, to), (PairRow.account, account)]
@@ -147,7 +149,7 @@ class PairStore:
             # An older id came: the pair lives under a newer one, and so does its address.
             pair, linked = self._count(pair.alias, bot, new, expires_at, kept[1:])
         if also and also != pair.user and not linked:
-            pair = self._link(also, pair, expires_at=expires_at)
+            pair = self._link(also, pair, expires_at=expires_at, now=at if now is None else now)
         return pair
 
     def _count(
@@ -209,7 +211,7 @@ class PairStore:
 
     # ── changed ids ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def _link(self, number: str, pair: Pair, *, expires_at: int) -> Pair:
+    def _link(self, number: str, pair: Pair, *, expires_at: int, now: int) -> Pair:
         """The first message that names both ids: later events with the number alone must find this pair.
 
         One request for most: the number's row becomes an alias. A number with a past of its own (a conversation, a
@@ -234,7 +236,7 @@ class PairStore:
         except TransactionRefused:
             self._db.call("TransactWriteItems", {"TransactItems": known})
             source = text(self._get(number, pair.bot) or {}, "alias") or number
-            return self._move_pair(source, pair.user, pair.bot, to=pair.to)
+            return self._move_pair(source, pair.user, pair.bot, to=pair.to, now=now)
         return pair
 
     def _one_person(self, one: str, other: str, *, expires_at: int) -> list[dict[str, Any]]:
@@ -254,7 +256,7 @@ class PairStore:
             for mine, theirs in ((one, other), (other, one))
         ]
 
-    def move(self, old: str, new: str, *, to: str, at: int) -> list[Pair]:
+    def move(self, old: str, new: str, *, to: str, at: int, now: int | None = None) -> list[Pair]:
         """A user's id has changed: their marks and pairs follow, the used mark with them. Returns the moved pairs.
 
         Marks first, then each pair in one transaction, so that no crash can lose a stop or a used mark; a
@@ -271,7 +273,7 @@ class PairStore:
             if text(row, "bot") != EVERY_BOT:
                 source = text(row, "alias") or old
                 if source != new:
-                    moved.append(self._move_pair(source, new, text(row, "bot"), to=to))
+                    moved.append(self._move_pair(source, new, text(row, "bot"), to=to, now=at if now is None else now))
         return moved
 
     def _rows_of(self, user: str) -> list[Item]:
@@ -288,7 +290,7 @@ class PairStore:
         items: list[Item] = answer["Items"]
         return items
 
-    def _move_pair(self, old: str, new: str, bot: str, *, to: str) -> Pair:
+    def _move_pair(self, old: str, new: str, bot: str, *, to: str, now: int) -> Pair:
         get = self._db.connection.get_operation_kwargs
         for _ in range(_MERGE_ATTEMPTS):
             items = {user: self._get(user, bot) for user in (old, new)}
@@ -302,6 +304,7 @@ class PairStore:
             expires = max(number(item, "expires_at") or 0 for item in items.values() if item)
             actions: list[Any] = [slot.set(value) for slot, value in zip(_REGISTER, register, strict=False)]
             actions += [PairRow.former.set(old), PairRow.linked.set(True), PairRow.alias.remove()]
+            actions += [PairRow.moved_at.set(now)]
             actions += [PairRow.to.set(to)] if to else []
             actions += [PairRow.closed_s1.set(newest.closed_s1)] if newest.closed_s1 else []
             opened = max(before.opened_at or 0, after.opened_at or 0)
