@@ -22,7 +22,7 @@ from relance.persona import LANGUAGES, Brief, Persona
 from relance.writers.bedrock import BedrockWriter
 
 NOON = NOW - 22 * HOUR
-SECRET_VOICE = "A film guide named after the heron on the old poster."
+VOICE = "A film guide named after the heron on the old poster."
 BEFORE = {
     "en": ("Hello, which films are on this week?", "Could you tell me more about the lighthouse film tomorrow?"),
     "fr": ("Bonjour, quels films passent cette semaine ?", "Tu peux m'en dire plus sur le film du phare demain ?"),
@@ -150,7 +150,7 @@ def bot(language: str) -> Bot:
         zone="Europe/Paris",
         languages=(language,),
         notice=True,
-        persona=Persona(voice=SECRET_VOICE),
+        persona=Persona(voice=VOICE),
     )
 
 
@@ -209,7 +209,7 @@ def test_the_text_of_a_person_is_delimited_data_in_the_prompt(attack):
     """Never in the rules; between one pair of tags that it cannot close; what it contains of contact details is out."""
     model = Model(draft(attack))
     written = BedrockWriter(model, "a-model")
-    written.write(Brief("Lumen", "Cinema Lumen", Persona(voice=SECRET_VOICE), attack.language, conversation(attack)))
+    written.write(Brief("Lumen", "Cinema Lumen", Persona(voice=VOICE), attack.language, conversation(attack)))
 
     (asked,) = model.asked
     (rules,), ((message,),) = asked["system"], [each["content"] for each in asked["messages"]]
