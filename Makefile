@@ -23,6 +23,7 @@ MINISTACK := $(call stamp,.venv-ministack,ministack)
 RUNTIME := $(call stamp,.venv-runtime,runtime)
 SECURITY := $(call stamp,.venv-security,security)
 LEARN := $(call stamp,.venv-learn,learn)
+FUZZ_ENV := $(call stamp,.venv-fuzz,fuzz)
 
 define environment
 	@test -n "$(PYTHON)" || { echo "relance needs Python 3.13: install it, or put python3.13 on the PATH." >&2; exit 1; }
@@ -50,6 +51,10 @@ test: $(DEV) ## Unit, integration and journey tests, under three minutes
 .PHONY: crash
 crash: $(DEV) ## Every crash point, all pairs of crashes, thousands of random histories: twenty minutes
 	RELANCE_LONG=1 .venv/bin/python -m pytest -s tests/crash $(TESTS)
+
+.PHONY: fuzz
+fuzz: $(FUZZ_ENV) ## Bad input for every door, following coverage: FUZZ="whatsapp bot_file --seconds 600"
+	.venv-fuzz/bin/python -m tests.fuzz.coverage $(FUZZ)
 
 .PHONY: lint
 lint: $(DEV) $(SAM) ## Style of the code, and the template
@@ -104,7 +109,7 @@ e2e: $(DEV) $(SAM) $(MINISTACK) $(RUNTIME) ## The built artifact under the real 
 
 .PHONY: clean
 clean: ## Remove environments, builds and caches
-	rm -rf .venv .venv-sam .venv-ministack .venv-runtime .venv-security .venv-learn .aws-sam .rehearsal .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-ministack .venv-runtime .venv-security .venv-learn .venv-fuzz .fuzz .aws-sam .rehearsal .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: lock
@@ -145,4 +150,8 @@ $(SECURITY):
 
 $(LEARN):
 	$(call environment,.venv-learn,learn)
+$(FUZZ_ENV):
+	$(call environment,.venv-fuzz,fuzz)
+	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/layers/relance" \
+		> "$$(.venv-fuzz/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/relance.pth"
 	@touch $@

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
@@ -28,6 +30,16 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 # An audience whose zones share less of the day than this cannot be written to decently (design.md rule 6).
 LEAST_COMMON_HOURS = 2.0
+
+# The examples have 3 KB and sixty values. A file far beyond is no bot file, and nobody should have to wait for it: with
+# aliases of aliases a few lines of YAML say more values than memory holds.
+MOST_BYTES = 256 * 1024
+MOST_VALUES = 20_000
+MOST_DEPTH = 20
+# In texts a bracket may stand alone; so many do not.
+_MOST_OPEN = 100
+# So much of what stands in a file is repeated in a message about it.
+_QUOTED = 300
 
 # What Meta accepts as a template's time-to-live, by category (platforms.md 6.1).
 TEMPLATE_TTL = {"UTILITY": (MINUTE, 12 * HOUR), "MARKETING": (12 * HOUR, 30 * DAY)}
@@ -92,6 +104,7 @@ class _File:
     data: dict[str, Any] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    values: int = 0
 
     def blame(self, where: str, problem: str, remedy: str, line: int = 0) -> None:
         """Add a problem. A field that is not there has the line of the field around it."""
@@ -99,13 +112,27 @@ class _File:
         while not line and parent:
             line = self.lines.get(parent, 0)
             parent = re.sub(r"(\.[^.\[]*|\[\d+\]|^[^.\[]*)$", "", parent)
-        self.problems.append(Problem(self.name, where, problem, remedy, line))
+        self.problems.append(Problem(self.name, _printable(where), _printable(problem), _printable(remedy), line))
+
+
+def _printable(text: str) -> str:
+    """What a file says, fit for a terminal: no half characters, no control sequences, not pages of it."""
+    shown = text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
+    return "".join("\ufffd" if category(letter) in ("Cc", "Cs") else letter for letter in shown)
 
 
 def _read(path: Path) -> _File:
     file = _File(str(path))
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=_Loader)
+        with path.open("rb") as opened:
+            raw = opened.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            file.blame("", f"is larger than {MOST_BYTES // 1024} KB", "keep what a bot needs; the examples have 3 KB")
+            return file
+        text = raw.decode("utf-8-sig")
+        if _open_brackets(text) > _MOST_OPEN:
+            raise RecursionError
+        root = yaml.compose(text, Loader=_Loader)
     except OSError as error:
         file.blame("", f"cannot be read: {error.strerror}", "check the path and the file's permissions")
     except UnicodeDecodeError:
@@ -115,7 +142,9 @@ def _read(path: Path) -> _File:
         what = " ".join(part for part in (error.context, error.problem) if part)
         remedy = "look at the indentation, the colons and the quotes there; text with `: ` or `#` in it needs quotes"
         file.blame("", f"is not readable YAML: {what}", remedy, mark.line + 1 if mark else 0)
-    except yaml.YAMLError:
+    except RecursionError:
+        file.blame("", "is nested too deeply", "a bot file is three levels deep; bots/ has examples")
+    except (yaml.YAMLError, ValueError, OverflowError):
         file.blame("", "holds characters that YAML does not allow", "remove control characters; save it as UTF-8")
     else:
         if isinstance(root, yaml.MappingNode):
@@ -125,10 +154,24 @@ def _read(path: Path) -> _File:
     return file
 
 
+def _open_brackets(text: str) -> int:
+    """How many brackets are open at once: YAML's reader takes seconds for some hundreds before it gives up."""
+    steps = (1 if letter in "[{" else -1 for letter in text if letter in "[]{}")
+    return max(accumulate(steps), default=0)
+
+
 def _value(node: yaml.Node, where: str, file: _File, around: tuple[yaml.Node, ...]) -> Any:
     """The plain value of a YAML node; `around` are the nodes it lies in."""
     line = node.start_mark.line + 1
     file.lines.setdefault(where, line)
+    file.values += 1
+    if file.values > MOST_VALUES:
+        if file.values == MOST_VALUES + 1:
+            file.blame(where, "is one value too many", "write the values out instead of aliases of aliases", line)
+        return None
+    if len(around) > MOST_DEPTH:
+        file.blame(where, "is nested too deeply", "a bot file is three levels deep; bots/ has examples", line)
+        return None
     if node in around:
         file.blame(where, "contains itself", "write the values out instead of an alias", line)
         return None
@@ -137,6 +180,8 @@ def _value(node: yaml.Node, where: str, file: _File, around: tuple[yaml.Node, ..
     if isinstance(node, yaml.MappingNode):
         fields: dict[str, Any] = {}
         for key, value in node.value:
+            if file.values > MOST_VALUES:
+                break
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
             inner = f"{where}.{name}" if where else name
             if name in fields:
@@ -149,7 +194,16 @@ def _value(node: yaml.Node, where: str, file: _File, around: tuple[yaml.Node, ..
     if node.tag not in _SCALARS:
         file.blame(where, f"uses the YAML tag {node.tag}", "write plain text, a number, true or false", line)
         return None
-    return _SCALARS[node.tag](node.value)
+    if any(category(letter) in ("Cc", "Cs") and letter not in "\n\t" for letter in node.value):
+        file.blame(
+            where, "holds a control character or half a character", "write plain text, without \\x or \\u there", line
+        )
+        return None
+    try:
+        return _SCALARS[node.tag](node.value)
+    except ValueError:
+        file.blame(where, f"is a number of {len(node.value)} digits", "write ids in quotes, and shorter", line)
+        return None
 
 
 # --- the shape, by the schema ------------------------------------------------------------------------------------

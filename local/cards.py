@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import category
 
 import yaml
 
@@ -20,6 +21,10 @@ from relance.guard.text import readings
 LONGEST_VOICE = 600
 LONGEST_NAME = 60
 MOST_SAMPLES = 3
+# Cards with a whole book in them have some hundred kilobytes. Of each text so much is read as could ever be used.
+MOST_BYTES = 4 * 1024 * 1024
+LONGEST_READ = 20_000
+MOST_NOTES = 60
 VERSIONS = {"chara_card_v2": "2", "chara_card_v3": "3"}
 
 # Sentences that describe a relation to the reader, a body, an age or a human being: none of them is a voice.
@@ -100,6 +105,8 @@ class Imported:
 
 def read_card(raw: bytes) -> Mapping[str, Any]:
     """The `data` of a version 2 or 3 card. Raises CardError for anything else."""
+    if len(raw) > MOST_BYTES:
+        raise CardError("this is larger than 4 MB: a card has some kilobytes; export it without pictures")
     if raw.startswith(b"\x89PNG"):
         raise CardError("this is a card inside a picture: export it as JSON from the program you got it with")
     try:
@@ -112,14 +119,14 @@ def read_card(raw: bytes) -> Mapping[str, Any]:
         raise CardError('this is no character card: version 2 and 3 have "spec": "chara_card_v2" or "chara_card_v3"')
     if not isinstance(card["data"].get("name"), str) or not card["data"]["name"].strip():
         raise CardError("the card has no name: give data.name a text")
-    return {"spec": card["spec"], **card["data"]}
+    return {**card["data"], "spec": card["spec"]}
 
 
 def persona_of(card: Mapping[str, Any], language: str) -> Imported:
     """What relance can take of a card (from `read_card`) whose texts are in `language`."""
     notes: list[Note] = []
     nickname = _text(card, "nickname")
-    name = (nickname or _text(card, "name"))[:LONGEST_NAME]
+    name = _name(nickname) or _name(_text(card, "name")) or "FILL IN: the bot's name"
     notes.append(Note("nickname" if nickname else "name", "taken", "the bot's name"))
     voice = _voice(card, name, language, notes)
     samples = _samples(card, name, language, notes)
@@ -129,21 +136,30 @@ def persona_of(card: Mapping[str, Any], language: str) -> Imported:
         if field in _REFUSED:
             notes.append(Note(field, "refused", _REFUSED[field]))
         else:
-            notes.append(Note(field, "left out", _LEFT_OUT.get(field, "relance has no use for it")))
+            notes.append(Note(_one_line(field), "left out", _LEFT_OUT.get(field, "relance has no use for it")))
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [Note("…", "left out", f"{len(notes) - MOST_NOTES} more fields relance has no use for")]
     made_by = ", ".join(part for part in (_text(card, "creator"), _text(card, "character_version")) if part)
     return Imported(name, voice, samples, tuple(notes), f"{card['spec']}{f', by {made_by}' if made_by else ''}")
 
 
 def _text(card: Mapping[str, Any], field: str) -> str:
     value = card.get(field)
-    return value.strip() if isinstance(value, str) else ""
+    # Half a surrogate pair can be read from JSON, and written nowhere.
+    return value[:LONGEST_READ].encode("utf-8", "replace").decode().strip() if isinstance(value, str) else ""
+
+
+def _name(text: str) -> str:
+    """A name on one line; empty for what is none. It stands in the disclosure and in the rules for a model."""
+    name = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f{}<>\[\]#*_`|~\"]", " ", text).split())[:LONGEST_NAME].strip()
+    return "" if _NO_VOICE.search(name) or _ORDERS.search(name) else name
 
 
 def _spoken(text: str, name: str) -> str:
     """The card's placeholders filled in, control characters and markup out."""
-    text = re.sub(r"\{\{char\}\}|<bot>", name, text, flags=re.IGNORECASE)
+    text = re.sub(r"\{\{char\}\}|<bot>", lambda _: name, text, flags=re.IGNORECASE)
     text = re.sub(r"\{\{user\}\}|<user>", "the user", text, flags=re.IGNORECASE)
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f{}<>\[\]#*_`|~]", " ", text)
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f{}<>\[\]#*_`|~]", " ", text)
 
 
 def _voice(card: Mapping[str, Any], name: str, language: str, notes: list[Note]) -> str:
@@ -235,7 +251,9 @@ def as_yaml(imported: Imported, language: str, *, address: str = "informal") -> 
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text)[:120]
+    """Of a stranger's text what fits into a comment or a line on a terminal."""
+    shown = re.sub(r"\s+", " ", text[:200])[:120]
+    return "".join("\ufffd" if category(letter) in ("Cc", "Cs") else letter for letter in shown)
 
 
 def summary(notes: Sequence[Note]) -> str:

@@ -83,8 +83,6 @@ NOT_BY_OUR_CODE: Mapping[tuple[str, str], str] = {
     ("Sender", "bedrock:InvokeModel on arn:aws:bedrock:*::foundation-model/*"): (
         "Bedrock's own step from an inference profile to the model behind it; its condition names the profile"
     ),
-    ("MessengerWebhook", "dynamodb:Query on pairs"): "only WhatsApp reports a changed id: to be taken away",
-    ("InstagramWebhook", "dynamodb:Query on pairs"): "only WhatsApp reports a changed id: to be taken away",
 }
 
 

@@ -96,6 +96,14 @@ def test_a_token_is_renewed_when_fewer_than_forty_days_are_left(day_old, left, r
     assert int(renewed) == len(day_old.graph.renewals)
 
 
+def test_a_bot_whose_row_nobody_can_read_costs_no_other_its_token(day_old):
+    """An unreadable row is no bot; the tokens of the others must not lapse because of it."""
+    row = {"id": {"S": "1"}, "settings": {"M": {"persona": {"L": []}, "hours": {"S": "always"}}}, "version": {"N": "1"}}
+    boto3.client("dynamodb", region_name="us-east-1").put_item(TableName=day_old.template.name("Bots"), Item=row)
+
+    assert {BOT.id: "renewed"} == look(day_old)["tokens"]
+
+
 def test_a_token_that_was_put_less_than_a_day_ago_waits(stack):
     """Meta renews none that is younger; a day later it does."""
     stack.publish(BOT, enabled_at=stack.now)

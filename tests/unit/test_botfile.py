@@ -481,3 +481,46 @@ def test_whatever_is_written_is_read_or_explained(tmp_path_factory, changes: dic
     bots, problems = read_all([path], year=2027)
     assert bool(bots) != bool(problems)
     assert [p for p in problems if not (p.problem and p.remedy)] == []
+
+
+# ── files that are no bot files ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "says"),
+    [
+        ("persona: " + "[" * 3_000, "", "nested too deeply"),
+        ("persona: " + "[" * 60 + "]" * 60, "persona", "nested too deeply"),
+        ("bot: " + "9" * 5_000, "bot", "a number of 5000 digits"),
+        ('name: "\\e[31mred"', "name", "holds a control character"),
+        ('persona: {voice: "\\ud800"}', "persona.voice", "half a character"),
+        ('bot: "\\UFFFFFFFF"', "", "characters that YAML does not allow"),
+        ("a" * (256 * 1024 + 1), "", "is larger than 256 KB"),
+    ],
+    ids=["endless", "deep", "digits", "escape", "surrogate", "no character", "large"],
+)
+def test_a_file_that_nobody_could_mean_is_refused_with_its_field(check_text, text, field, says):
+    """Not with a traceback, nor with a terminal that has turned red."""
+    problem = next(each for each in check_text(text) if says in each.problem)
+
+    assert problem.field.startswith(field)
+    assert problem.remedy
+    assert str(problem).isprintable()
+
+
+def test_aliases_of_aliases_do_not_fill_the_memory(check_text):
+    """Nine lines that say four hundred million values are refused at twenty thousand."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+
+    (problem,) = (each for each in check_text("\n".join(lines)) if "one value too many" in each.problem)
+
+    assert problem.field.startswith("a4")
+    assert "instead of aliases" in problem.remedy
+
+
+def test_a_message_about_a_long_value_is_short(check):
+    """A page of nonsense in a field is not a page on the terminal."""
+    (problem,) = check({"zone": "x" * 100_000})
+
+    assert len(str(problem)) < 1_000

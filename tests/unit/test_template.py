@@ -273,11 +273,12 @@ def allowed(role: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 def webhook_may(channel: str) -> set[tuple[str, str]]:
-    return {
+    # Only WhatsApp reports that somebody's id has changed: then all rows of the old one are looked up.
+    changed_ids = {("dynamodb:Query", "Pairs")} if channel == "whatsapp" else set()
+    return changed_ids | {
         ("dynamodb:PutItem", "Interactions"),
         ("dynamodb:UpdateItem", "Pairs"),
         ("dynamodb:GetItem", "Pairs"),
-        ("dynamodb:Query", "Pairs"),
         ("sqs:SendMessage", "FollowUpsQueue"),
         ("sqs:SendMessage", "ErasuresQueue"),
         ("ssm:GetParameters", "ssm:parameter${SecretsPath}/pepper"),

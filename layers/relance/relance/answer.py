@@ -21,7 +21,7 @@ from relance.pair import Pair, Person
 from relance.rules import PLATFORM_WINDOW, human_owns
 from relance.secrets import Secrets, bot_credentials
 from relance.store.bots import BotStore
-from relance.store.interactions import InteractionStore
+from relance.store.interactions import InteractionStore, TooMuch
 from relance.store.pairs import Due, PairStore
 
 # The window is not used to its last second: the queue takes time.
@@ -192,7 +192,10 @@ class Answerer:
     def _language(self, pair: Pair, bot: Bot, now: int) -> str:
         if pair.language in _TEXTS:
             return pair.language
-        turns = self.interactions.turns(pair.user, pair.bot, since=now - 30 * DAY, now=now)
+        try:
+            turns = self.interactions.turns(pair.user, pair.bot, since=now - 30 * DAY, now=now)
+        except TooMuch:
+            turns = []  # who has written thousands of messages gets their answer too, in the bot's first language
         users = [turn.text for turn in turns if turn.side is Side.USER]
         others = [turn.text for turn in turns if turn.side is not Side.USER]
         known = [language for language in bot.languages if language in _TEXTS]

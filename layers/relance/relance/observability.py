@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
 
 NAMESPACE = "relance"
 
+# How many values of one dimension a single run may report: every new one is a metric that AWS bills for a month.
+MOST_VALUES = 20
+OTHER = "other"
+
+# Libraries have nothing to say here. Lambda sets the root logger to the deployment's level, and urllib3 warns of odd
+# headers with the whole address, in which Instagram's login wants the token; botocore's debug lines quote requests.
+for _library in ("urllib3", "botocore", "boto3", "pynamodb"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
+
 logger = Logger(use_rfc3339=True)
 metrics = Metrics(namespace=NAMESPACE)
 
@@ -34,8 +45,15 @@ def count(name: str, value: int = 1) -> None:
 
 
 def count_by(name: str, dimension: str, values: Mapping[str, int]) -> None:
-    """One metric per value of a dimension. The values come from closed lists or were sanitised by a parser."""
-    for value, times in values.items():
+    """One metric per value of a dimension. The values come from closed lists or were sanitised by a parser.
+
+    Of more than `MOST_VALUES` the rarest are reported together, as `other`.
+    """
+    told = Counter({value: times for value, times in values.items() if times})
+    if len(told) > MOST_VALUES:
+        kept = dict(told.most_common(MOST_VALUES - 1))
+        told = Counter({**kept, OTHER: kept.get(OTHER, 0) + told.total() - sum(kept.values())})
+    for value, times in told.items():
         if times:
             with single_metric(name=name, unit=MetricUnit.Count, value=times, namespace=NAMESPACE) as metric:
                 metric.add_dimension(name=dimension, value=value)

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from relance.errors import PoisonMessage, TemporaryFailure
+from relance.pair import entry
 from relance.store.pairs import Due
 
 # AWS: SendMessageBatch takes at most ten entries.
@@ -20,7 +21,7 @@ ABOUT = ("stop", "why", "person", "forget")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Somebody asked something that relance itself answers; `message_id` is their message.
+    """Somebody asked something that relance itself answers; `message_id` is their message, as `question_of` hashes it.
 
     `typed`: in their own words, not by one of relance's buttons. Such a question may be meant for the bot beside us.
     """
@@ -30,6 +31,11 @@ class Ask:
     about: str
     message_id: str
     typed: bool = False
+
+
+def question_of(message_id: str) -> str:
+    """A message's id as the queue may carry it. WhatsApp's ids hold the person's number, so none goes as it is."""
+    return entry(0, message_id)
 
 
 def body(asked: Due | Ask) -> str:

@@ -75,7 +75,8 @@ class Pair:
     the user's next message. `planned_s1` is the entry the running timer was last planned for.
     `opened_at` is the last act that opened the platform's window without counting (a reaction, a referral).
     `attempts` counts clean refusals since the last decision. `alias` names the key that this one's owner moved to,
-    `former` the key they came from. `changes` counts messages edited or taken back.
+    `former` the key they came from and `moved_at` when we moved them here. `changes` counts messages edited or taken
+    back.
     `erased_at` is when the person asked to be forgotten: nothing written until then is taken in again.
     `busy_until` ends a rate limit that the platform set for the whole bot.
     `account` is the WhatsApp business account of the bot's number, `language` the one the follow-up was written in.
@@ -98,6 +99,7 @@ class Pair:
     attempts: int = 0
     alias: str = ""
     former: str = ""
+    moved_at: int | None = None
     changes: int | None = None
     outcome_at: int | None = None
     erased_at: int | None = None

@@ -90,16 +90,17 @@ class Webhook:
         if self.forwarder is None:
             return _answer(200, done)
         handled = ",".join(dict.fromkeys(ask.about for ask in report.asked))
-        status, said = self.forwarder.pass_on(body, headers, handled=handled)
+        status = self.forwarder.pass_on(body, headers, handled=handled)
         if status >= 500:
             observability.count("ForwardFailed")
-        return _answer(status, said)
+        return _answer(status, "passed on")
 
 
 def _measure(report: Report) -> None:
     observability.count("MessagesCounted", report.counted)
     observability.count("MessagesKept", report.kept)
     observability.count("MessagesRefused", report.refused)
+    observability.count("EventsLeftOut", report.left_out)
     for effect, times in report.effects.items():
         if effect.startswith("signal_") or effect in _MEASURED:
             observability.count("".join(word.capitalize() for word in effect.split("_")), times)

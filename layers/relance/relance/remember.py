@@ -19,7 +19,7 @@ from relance.interaction import (
     Event,
     Side,
 )
-from relance.outbox import Ask, Outbox
+from relance.outbox import Ask, Outbox, question_of
 from relance.outcome import UNDELIVERABLE, OutcomeClass, classify_status
 from relance.pair import Identity, Pair, identify
 from relance.parameters import HUMAN_OWNS_FOR
@@ -29,6 +29,9 @@ from relance.store.tables import RequestRefused
 
 # A POST gives up after so many failed events: the table is down, and Meta waits five seconds.
 MOST_FAILURES = 2
+# Meta puts at most 1,000 updates into one POST (webhook references); a copy for standby is two events. What is beyond
+# this is not Meta's, and is left out: the work of one request has an end.
+MOST_EVENTS = 2_000
 # "Not now": no follow-up from any bot for 90 days.
 NOT_NOW_FOR = 90 * DAY
 
@@ -51,6 +54,7 @@ class Report:
     counted: int = 0
     kept: int = 0
     refused: int = 0
+    left_out: int = 0
     effects: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
     asked: list[Ask] = field(default_factory=list)
@@ -74,11 +78,15 @@ def remember(
     DynamoDB will never take (RequestRefused) is counted and passed over, else it would block its whole POST for days.
     `in_front` says that Meta calls relance first (`forward`): then plain stop words are answered here, too, and not
     only the taps on relance's own buttons.
+
+    The work is bounded: an event that is there twice is one, `MOST_EVENTS` are worked at most, and whatever would be
+    said to a queue or marked on a person's row again and again is said and marked once.
     """
-    report = Report()
+    distinct = list(dict.fromkeys(events))
+    report = Report(left_out=max(0, len(distinct) - MOST_EVENTS))
     desk = _Desk(pairs, interactions, pepper, memory, now, outbox, erasures, in_front, report)
     failures: list[Exception] = []
-    for event in events:
+    for event in distinct[:MOST_EVENTS]:
         try:
             desk.take(event)
         except RequestRefused:
@@ -87,8 +95,8 @@ def remember(
             failures.append(error)
             if len(failures) == MOST_FAILURES:
                 break
-    for ask in dict.fromkeys(report.asked):
-        outbox.ask(ask)
+    # Also after a failure: what was written must be carried out, and a repeat of it does no harm.
+    desk.pass_on()
     if failures:
         raise failures[0]
     return report
@@ -107,6 +115,32 @@ class _Desk:
     erasures: Erasures
     in_front: bool
     report: Report
+    # What has been written for this POST, with the latest time, so that nobody makes us write it a thousand times.
+    _marked: dict[tuple[str, str], int] = field(default_factory=dict)
+    _wishes: dict[tuple[str, str], None] = field(default_factory=dict)
+    _forgets: dict[str, int] = field(default_factory=dict)
+
+    def pass_on(self) -> None:
+        """Tell the queues what this POST asks for: each question about one thing, and each erasure, once.
+
+        Of a person's forgets the latest holds: it covers what was written before.
+        """
+        for user, at in self._forgets.items():
+            self.erasures.forget(user, at)
+        for user, bot in self._wishes:
+            self.erasures.wish(user, bot)
+        self.report.asked[:] = {(ask.user, ask.bot, ask.about): ask for ask in self.report.asked}.values()
+        for ask in self.report.asked:
+            self.outbox.ask(ask)
+
+    def _mark(self, name: str, user: str, at: int, write: Callable[[str, int], object]) -> None:
+        """Write a mark of which the latest counts, unless this POST has written one that is as late."""
+        if at > self._marked.get((name, user), at - 1):
+            write(user, at)
+            self._marked[name, user] = at
+
+    def _forget(self, user: str, at: int) -> None:
+        self._forgets[user] = max(at, self._forgets.get(user, at))
 
     def take(self, event: Event) -> None:
         if event.effect is not None:
@@ -146,10 +180,14 @@ class _Desk:
             expires_at=event.at + max(self.memory.text_ttl, self.memory.window + DAY),
             also=who.number_user,
             account=event.account,
+            now=self.now,
         )
         if pair.erased_at is not None and event.at <= pair.erased_at:
             return  # delivered after the person asked to be forgotten: neither counted nor kept
-        self._keep(event, pair.user)
+        # What was written before we knew of a changed id lies under the old one, where the reader looks, too. A repeat
+        # of it must not lie there twice: a text that was taken back would be there again.
+        moved = pair.user != who.user and pair.moved_at is not None and event.at <= pair.moved_at
+        self._keep(event, who.user if moved else pair.user)
         self.report.counted += 1
         self._start_timer(pair)
 
@@ -187,14 +225,14 @@ class _Desk:
         at = self._when(event)
         for user in self._keys(who):
             if signals.Signal.OPT_OUT in found:
-                self.pairs.opt_out(user, at)
+                self._mark("opt_out", user, at, self.pairs.opt_out)
             if signals.Signal.MINOR in found:
-                self.pairs.mark_minor(user)
+                self._mark("minor", user, 0, lambda user, _: self.pairs.mark_minor(user))
             if signals.Signal.CRISIS in found:
-                self.pairs.hold(user, max(at, self.now) + self.memory.crisis_hold)
+                self._mark("hold", user, max(at, self.now) + self.memory.crisis_hold, self.pairs.hold)
         if signals.Signal.FORGET in found:
             for user in self._keys(who):
-                self.erasures.forget(user, at)
+                self._forget(user, at)
             # The bot beside us keeps texts of its own: only relance can say what relance has erased.
             self._ask(event, who, "forget")
         elif signals.Signal.OPT_OUT in found and self.in_front and event.kind != "standby":
@@ -218,28 +256,28 @@ class _Desk:
         if event.side is not Side.USER:
             return
         if event.payload == PAYLOAD_NOT_NOW:
-            self.pairs.hold(who.user, self.now + NOT_NOW_FOR)
+            self._mark("hold", who.user, self.now + NOT_NOW_FOR, self.pairs.hold)
         elif event.payload == PAYLOAD_FORGET:
             for user in self._keys(who):
-                self.pairs.opt_out(user, self._when(event))
-                self.erasures.forget(user, self._when(event))
+                self._mark("opt_out", user, self._when(event), self.pairs.opt_out)
+                self._forget(user, self._when(event))
         if event.payload in _QUESTIONS:
             self._ask(event, who, _QUESTIONS[event.payload])
 
     def _ask(self, event: Event, who: Identity, about: str, *, typed: bool = False) -> None:
-        self.report.asked.append(Ask(who.user, event.bot, about, event.message_id, typed))
+        self.report.asked.append(Ask(who.user, event.bot, about, question_of(event.message_id), typed))
 
     # ── everything else ─────────────────────────────────────────────────────────────────────────────────────
 
     def _opt_out(self, event: Event, who: Identity) -> None:
         for user in self._keys(who):
-            self.pairs.opt_out(user, self._when(event))
+            self._mark("opt_out", user, self._when(event), self.pairs.opt_out)
         self._open_window(event, who)
 
     def _opt_in(self, event: Event, who: Identity) -> None:
         """Only relance's own question, answered, is a yes (rule 10): a platform's "resume" of marketing is not."""
         if event.payload == PAYLOAD_YES:
-            self.pairs.opt_in(who.user, self._when(event))
+            self._mark("opt_in", who.user, self._when(event), self.pairs.opt_in)
         self._open_window(event, who)
 
     def _open_window(self, event: Event, who: Identity) -> None:
@@ -265,7 +303,7 @@ class _Desk:
     def _wish(self, event: Event, who: Identity) -> None:
         user = self.pairs.change(who.user, event.bot)
         self.interactions.wish(user, event.bot, event, expires_at=self.now + self.memory.text_ttl)
-        self.erasures.wish(user, event.bot)
+        self._wishes[user, event.bot] = None
 
     def _rekey(self, event: Event, who: Identity) -> None:
         """The same person under another id: the pair moves with its register, its marks and its used mark."""
@@ -273,7 +311,7 @@ class _Desk:
             return
         new = identify(event.channel, event.new_address, self.pepper)
         for old in self._keys(who):
-            for pair in self.pairs.move(old, new.user, to=event.new_address.id, at=self._when(event)):
+            for pair in self.pairs.move(old, new.user, to=event.new_address.id, at=self._when(event), now=self.now):
                 self._start_timer(pair)
 
     def _settle(self, event: Event, who: Identity) -> None:
@@ -299,13 +337,13 @@ class _Desk:
         gone = event.code == UNDELIVERABLE and self._gone(event, who)
         if outcome.suppress or gone:
             for user in self._keys(who):
-                self.pairs.opt_out(user, self._when(event))
+                self._mark("opt_out", user, self._when(event), self.pairs.opt_out)
         if outcome.kind is OutcomeClass.STOP and (outcome.stops == "bot" or template):
             self.report.effects[Effect.BOT_PAUSED.value] += 1
         if outcome.kind is OutcomeClass.STOP and outcome.stops == "bot":
-            self.pairs.pause_account(event.channel, event.bot, f"{event.code} {outcome.detail}")
+            self._stop_account(event.channel, event.bot, f"{event.code} {outcome.detail}")
         elif outcome.kind is OutcomeClass.STOP and template:
-            self.pairs.pause_account(event.channel, event.bot, outcome.detail, template=template)
+            self._stop_account(event.channel, event.bot, outcome.detail, template=template)
 
     def _gone(self, event: Event, who: Identity) -> bool:
         """WhatsApp could not deliver a second message to this person: gone, or they blocked the business."""
@@ -317,7 +355,13 @@ class _Desk:
         id_ = event.account or event.bot
         if id_:
             _, _, template = event.detail.partition("template:")
-            self.pairs.pause_account(event.channel, id_, event.detail or event.kind, template=template)
+            self._stop_account(event.channel, id_, event.detail or event.kind, template=template)
+
+    def _stop_account(self, channel: str, id_: str, why: str, *, template: str = "") -> None:
+        """A thousand receipts may fail for the one reason that the account is stopped: it is stopped once."""
+        self._mark(
+            f"stop {template}", id_, 0, lambda id_, _: self.pairs.pause_account(channel, id_, why, template=template)
+        )
 
 
 _QUESTIONS = {PAYLOAD_STOP: "stop", PAYLOAD_WHY: "why", PAYLOAD_PERSON: "person", PAYLOAD_FORGET: "forget"}

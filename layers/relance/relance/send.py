@@ -23,7 +23,7 @@ from relance.rules import TEMPLATE, Drop, Send, Wait
 from relance.second_line import SecondLine
 from relance.secrets import Secrets, bot_credentials
 from relance.store.bots import BotStore
-from relance.store.interactions import InteractionStore
+from relance.store.interactions import InteractionStore, TooMuch
 from relance.store.pairs import Due, PairStore
 from relance.writers import Writer
 
@@ -149,9 +149,12 @@ class Sender:
             # Found out before a model is paid; without a pause every lease would end here again.
             self._pause(bot, str(missing), now)
             return replace(self._drop(pair, Reason.PAUSED, now), paused=True)
-        if self._is_heavy_use(pair, case.person, bot, now):
+        try:
+            if self._is_heavy_use(pair, case.person, bot, now):
+                return self._drop(pair, Reason.HEAVY_USE, now)
+            turns = self._turns(pair, now)
+        except TooMuch:
             return self._drop(pair, Reason.HEAVY_USE, now)
-        turns = self._turns(pair, now)
         judged = conversation.judge(turns, bot.languages, now)
         if isinstance(judged, conversation.Refused):
             return self._drop(pair, judged.reason, now)

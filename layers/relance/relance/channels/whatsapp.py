@@ -97,6 +97,8 @@ class _Line:
     contacts: list[dict]
     account: str
     sent_at: int | None
+    # Each contact by its ids, so that a POST full of messages and contacts is read in one pass over both.
+    _known: dict[tuple[str, str], dict] | None = None
 
     def address(self, user_id: object, number: object) -> Address | None:
         """A person's canonical address: the business-scoped id, else the matching contact's, else the number.
@@ -119,9 +121,13 @@ class _Line:
 
     def _contact(self, known: str, phone: str) -> dict:
         key, wanted = ("user_id", known) if known else ("wa_id", phone)
-        for contact in self.contacts:
-            if wanted and ident(contact.get(key)).removeprefix("+") == wanted:
-                return contact
+        if self._known is None:
+            self._known = {}
+            for contact in self.contacts:
+                for name in ("user_id", "wa_id"):
+                    self._known.setdefault((name, ident(contact.get(name)).removeprefix("+")), contact)
+        if wanted and (key, wanted) in self._known:
+            return self._known[key, wanted]
         if len(self.contacts) == 1 and not (wanted and ident(self.contacts[0].get(key))):
             return self.contacts[0]
         return {}

@@ -76,7 +76,7 @@ class BotStore:
         return {id_: bot for id_, item in by_id.items() if (bot := _readable(item)) is not None}, deployment
 
     def all(self) -> list[Bot]:
-        """Every published bot, for the one function that has no ids to ask for.
+        """Every published bot that can be read, for the one function that has no ids to ask for.
 
         A Scan: the table holds as many rows as the operator has accounts, and it is read once a day.
         """
@@ -88,7 +88,8 @@ class BotStore:
             if "LastEvaluatedKey" not in answer:
                 break
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-        return [read_bot(item) for item in items if text(item, "id") != DEPLOYMENT]
+        found = (_readable(item) for item in items if text(item, "id") != DEPLOYMENT)
+        return [bot for bot in found if bot is not None]
 
     def beat(self, now: int, *, stale_after: int, catch_up: int) -> Deployment:
         """The sweeper's heartbeat. A stale one is an outage: the same write that revives it starts the catch-up.

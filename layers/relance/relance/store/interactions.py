@@ -2,12 +2,22 @@
 
 from typing import Any
 
+from relance.errors import RelanceError
 from relance.interaction import Event, Side, Turn
 from relance.store.tables import ConditionFailed, Database, InteractionRow, number, text
 
 _WISH = "wish#"
 _DELETION = "deletion"
 _ERASED = "erased"
+
+
+# So many rows of one conversation are read at most, whatever one person writes or edits within a month: more than any
+# decent one has (rule 8 leaves people alone from 150 messages a fortnight on), a few requests, cents for a thousand.
+MOST_ROWS = 2_000
+
+
+class TooMuch(RelanceError):
+    """A conversation with more rows than are read: nobody writes first into such a flood."""
 
 
 def pair_key(user: str, bot: str) -> str:
@@ -75,14 +85,14 @@ class InteractionStore:
             return
 
     def times(self, user: str, bot: str, *, since: int) -> list[int]:
-        """When the user wrote since `since`: keys and sides only, no text leaves the table."""
+        """When the user wrote since `since`: keys and sides only, no text leaves the table. Raises TooMuch."""
         items = self._query(pair_key(user, bot), since, projection="#at, #side", names={"#side": "side"})
         return [int(text(i, "at_id")[:10]) for i in items if text(i, "side") == Side.USER]
 
     def turns(self, user: str, bot: str, *, since: int, now: int, most: int = 60) -> list[Turn]:
         """The last turns, oldest first, with wishes applied: edited texts replaced, deleted messages left out.
 
-        What TTL has not deleted yet is expired all the same (AWS: it may take days).
+        What TTL has not deleted yet is expired all the same (AWS: it may take days). Raises TooMuch.
         """
         items = self._query(pair_key(user, bot), since)
         wishes = {text(i, "at_id").removeprefix(_WISH): i for i in items if text(i, "at_id").startswith(_WISH)}
@@ -108,6 +118,7 @@ class InteractionStore:
             "ExpressionAttributeNames": {"#pair": "pair", "#at": "at_id", **(names or {})},
             "ExpressionAttributeValues": {":pair": {"S": pair}, ":since": {"S": f"{since:010d}"}},
             "ConsistentRead": True,
+            "Limit": MOST_ROWS + 1,
         }
         if projection:
             request["ProjectionExpression"] = projection
@@ -115,6 +126,8 @@ class InteractionStore:
         while True:
             answer = self._db.call("Query", request)
             items += answer["Items"]
+            if len(items) > MOST_ROWS:
+                raise TooMuch(f"more than {MOST_ROWS} rows in one conversation")
             if "LastEvaluatedKey" not in answer:
                 return items
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

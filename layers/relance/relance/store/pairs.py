@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pynamodb.expressions.condition import size
 from pynamodb.expressions.operand import Path
 
 from relance.errors import TemporaryFailure
@@ -43,6 +44,9 @@ _HOPS = 4
 _MARKS_LAST = 180 * DAY
 # That two ids are one person is remembered for a year after it was last told.
 _LINKS_LAST = 365 * DAY
+# So many undeliverable messages are told apart. Two decide; a set that grew for ever would fill the row, and then no
+# stop could be written into it any more.
+_MOST_UNDELIVERABLE = 8
 # AWS: BatchGetItem takes at most 100 keys.
 _BATCH_GET = 100
 
@@ -68,6 +72,7 @@ def read_pair(item: Item) -> Pair:
         outcome_at=number(item, "outcome_at"),
         alias=text(item, "alias"),
         former=text(item, "former"),
+        moved_at=number(item, "moved_at"),
         account=text(item, "account"),
         language=text(item, "language"),
     )
@@ -130,12 +135,13 @@ class PairStore:
         expires_at: int,
         also: str = "",
         account: str = "",
+        now: int | None = None,
     ) -> Pair:
         """Count one message of the user, once, whatever the order or the repeats. Returns the pair as it stands.
 
         One UpdateItem moves the register (right-hand sides see the item as it was). Its condition names the
         message, so neither a redelivery nor botocore's own retry of a lost answer can shift it twice.
-        `also` is the key of the user's number when the message named both ids: the two become one pair.
+        `also` is the key of the user's number when the message named both ids: the two become one pair, at `now`.
         """
         new = entry(at, message_id)
         kept = [(PairRow.to, to), (PairRow.account, account)]
@@ -146,7 +152,7 @@ class PairStore:
             # An older id came: the pair lives under a newer one, and so does its address.
             pair, linked = self._count(pair.alias, bot, new, expires_at, kept[1:])
         if also and also != pair.user and not linked:
-            pair = self._link(also, pair, expires_at=expires_at)
+            pair = self._link(also, pair, expires_at=expires_at, now=at if now is None else now)
         return pair
 
     def _count(
@@ -208,7 +214,7 @@ class PairStore:
 
     # ── changed ids ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def _link(self, number: str, pair: Pair, *, expires_at: int) -> Pair:
+    def _link(self, number: str, pair: Pair, *, expires_at: int, now: int) -> Pair:
         """The first message that names both ids: later events with the number alone must find this pair.
 
         One request for most: the number's row becomes an alias. A number with a past of its own (a conversation, a
@@ -233,7 +239,7 @@ class PairStore:
         except TransactionRefused:
             self._db.call("TransactWriteItems", {"TransactItems": known})
             source = text(self._get(number, pair.bot) or {}, "alias") or number
-            return self._move_pair(source, pair.user, pair.bot, to=pair.to)
+            return self._move_pair(source, pair.user, pair.bot, to=pair.to, now=now)
         return pair
 
     def _one_person(self, one: str, other: str, *, expires_at: int) -> list[dict[str, Any]]:
@@ -253,7 +259,7 @@ class PairStore:
             for mine, theirs in ((one, other), (other, one))
         ]
 
-    def move(self, old: str, new: str, *, to: str, at: int) -> list[Pair]:
+    def move(self, old: str, new: str, *, to: str, at: int, now: int | None = None) -> list[Pair]:
         """A user's id has changed: their marks and pairs follow, the used mark with them. Returns the moved pairs.
 
         Marks first, then each pair in one transaction, so that no crash can lose a stop or a used mark; a
@@ -270,7 +276,7 @@ class PairStore:
             if text(row, "bot") != EVERY_BOT:
                 source = text(row, "alias") or old
                 if source != new:
-                    moved.append(self._move_pair(source, new, text(row, "bot"), to=to))
+                    moved.append(self._move_pair(source, new, text(row, "bot"), to=to, now=at if now is None else now))
         return moved
 
     def _rows_of(self, user: str) -> list[Item]:
@@ -287,7 +293,7 @@ class PairStore:
         items: list[Item] = answer["Items"]
         return items
 
-    def _move_pair(self, old: str, new: str, bot: str, *, to: str) -> Pair:
+    def _move_pair(self, old: str, new: str, bot: str, *, to: str, now: int) -> Pair:
         get = self._db.connection.get_operation_kwargs
         for _ in range(_MERGE_ATTEMPTS):
             items = {user: self._get(user, bot) for user in (old, new)}
@@ -301,6 +307,7 @@ class PairStore:
             expires = max(number(item, "expires_at") or 0 for item in items.values() if item)
             actions: list[Any] = [slot.set(value) for slot, value in zip(_REGISTER, register, strict=False)]
             actions += [PairRow.former.set(old), PairRow.linked.set(True), PairRow.alias.remove()]
+            actions += [PairRow.moved_at.set(now)]
             actions += [PairRow.to.set(to)] if to else []
             actions += [PairRow.closed_s1.set(newest.closed_s1)] if newest.closed_s1 else []
             opened = max(before.opened_at or 0, after.opened_at or 0)
@@ -559,16 +566,21 @@ class PairStore:
 
     def undeliverable(self, user: str, message_id: str) -> int:
         """How many messages to this person could not be delivered: an old app once, somebody who is gone twice."""
-        answer = self._db.update(
-            self._table,
-            user,
-            EVERY_BOT,
-            actions=[
-                Path(["undeliverable"]).add({"SS": [entry(0, message_id)]}),
-                PairRow.expires_at.set(PairRow.keep_until | FOREVER),
-            ],
-            return_values="ALL_NEW",
-        )
+        known = Path(["undeliverable"])
+        try:
+            answer = self._db.update(
+                self._table,
+                user,
+                EVERY_BOT,
+                actions=[
+                    known.add({"SS": [entry(0, message_id)]}),
+                    PairRow.expires_at.set(PairRow.keep_until | FOREVER),
+                ],
+                condition=known.does_not_exist() | (size(known) < _MOST_UNDELIVERABLE),
+                return_values="ALL_NEW",
+            )
+        except ConditionFailed:
+            return _MOST_UNDELIVERABLE
         return len(answer["Attributes"]["undeliverable"]["SS"])
 
     # ── the reservation ─────────────────────────────────────────────────────────────────────────────────────
@@ -795,9 +807,9 @@ class PairStore:
     def answer_once(self, pair: Pair, about: str, message_id: str) -> bool:
         """Take one question for answered before the answer leaves. False: it was answered, or the pair is gone.
 
-        A stop is confirmed once, ever; anything else once per question.
+        A stop is confirmed once, ever; anything else once per question. `message_id` is the question's hashed id.
         """
-        answered, question = Path([f"{_ANSWERED}{about}"]), {"S": entry(0, message_id)}
+        answered, question = Path([f"{_ANSWERED}{about}"]), {"S": message_id}
         fresh = answered.does_not_exist()
         return self._conditionally(
             pair.user,

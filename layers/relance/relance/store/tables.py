@@ -62,6 +62,7 @@ class PairRow(Model):
     keep_until = NumberAttribute(null=True)
     alias = UnicodeAttribute(null=True)
     former = UnicodeAttribute(null=True)
+    moved_at = NumberAttribute(null=True)
     account = UnicodeAttribute(null=True)
     # the row of a platform account
     paused = UnicodeAttribute(null=True)

@@ -189,11 +189,12 @@ def conversation(brief: Brief) -> str:
 
 
 def _redacted(turn: Turn) -> str:
-    text = turn.text[:CHARACTERS_PER_TURN]
+    # A user cannot close the tag that marks the text as data. Before the redactions, else a number written around
+    # brackets would come out of it whole.
+    text = _FENCE.sub(" ", turn.text[:CHARACTERS_PER_TURN])
     for pattern, instead in _REDACTIONS:
         text = pattern.sub(instead, text)
-    # A user cannot close the tag that marks the text as data.
-    return _FENCE.sub(" ", text).encode("utf-8", "replace").decode()
+    return text.encode("utf-8", "replace").decode()
 
 
 def _spent(response: Mapping[str, Any], model_id: str) -> Spent:
