@@ -1,0 +1,31 @@
+"""One contract, several engines: each test of this folder runs once for each engine that `RELANCE_ENGINES` names."""
+
+import pytest
+
+from tests.contract.engines import chosen, start
+
+
+@pytest.fixture(scope="session", params=chosen())
+def running(request, tmp_path_factory):
+    """An engine, started once."""
+    with start(request.param, tmp_path_factory.mktemp(request.param)) as one:
+        yield one
+
+
+@pytest.fixture
+def engine(running):
+    """Empty tables on it."""
+    with running.tables() as tables:
+        yield tables
+
+
+@pytest.fixture
+def database(engine):
+    """The one connection of a function, with its own time-outs and tries."""
+    return engine.database(read_timeout=2)
+
+
+@pytest.fixture
+def pairs(engine, database):
+    """The store of pairs."""
+    return engine.pairs(database)
