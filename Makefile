@@ -87,8 +87,8 @@ deploy: build ## Deploy to the AWS account of your credentials; asks before it c
 	.venv-sam/bin/sam deploy $(DEPLOY)
 
 .PHONY: e2e
-e2e: $(DEV) $(SAM) $(MINISTACK) $(RUNTIME) ## The built artifact under the real runtime, and the deployment rehearsed
-	.venv/bin/python -m pytest tests/built tests/e2e $(TESTS)
+e2e: $(DEV) $(SAM) $(MINISTACK) $(RUNTIME) ## The built artifact, the deployment rehearsed, the store on a second engine
+	RELANCE_ENGINES=ministack .venv/bin/python -m pytest tests/built tests/e2e tests/contract $(TESTS)
 
 # ─── Housekeeping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

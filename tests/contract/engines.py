@@ -178,9 +178,7 @@ class Remote:
         names = {id_: f"{prefix}-{id_}" for id_ in Template().of_type(TABLE)}
         engine = Engine(self.name, names, self.client, self.environment, self.lacks)
         create_tables(engine)
-        # The code under test finds an engine as a function does: by its environment.
-        with mock.patch.dict(os.environ, self.environment):
-            yield engine
+        yield engine
 
 
 _numbers = itertools.count(1)
