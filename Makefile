@@ -50,6 +50,10 @@ test: $(DEV) ## Unit, integration and journey tests, under three minutes
 crash: $(DEV) ## Every crash point, all pairs of crashes, thousands of random histories: twenty minutes
 	RELANCE_LONG=1 .venv/bin/python -m pytest -s tests/crash $(TESTS)
 
+.PHONY: load
+load: $(DEV) ## A day of thousands of webhooks while AWS and Meta refuse a share of everything: half an hour
+	RELANCE_LONG=1 .venv/bin/python -m pytest -s tests/load $(TESTS)
+
 .PHONY: lint
 lint: $(DEV) $(SAM) ## Style of the code, and the template
 	.venv/bin/ruff check
