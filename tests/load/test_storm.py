@@ -24,6 +24,7 @@ from relance.store.pairs import PairStore
 from tests.load.storm import (
     AMBIGUOUS,
     CHANNELS,
+    FOUL,
     POISON,
     POISON_MESSAGES,
     Day,
@@ -36,7 +37,7 @@ from tests.load.storm import (
 
 LONG = os.environ.get("RELANCE_LONG", "") not in ("", "0")
 SEED = int(os.environ.get("RELANCE_SEED", "20260115"))
-PEOPLE, HOT = (600, 400) if LONG else (30, 70)
+PEOPLE, HOT = (400, 400) if LONG else (30, 70)
 SMALL, SMALL_HOT = 30, 61
 
 
@@ -103,6 +104,25 @@ def test_the_judge_notices_what_is_wrong(told) -> None:
 
 def promises(found) -> set[str]:
     return {each.partition(":")[0] for each in found}
+
+
+@pytest.mark.skipif(not LONG, reason="a second day, lived in `make load`")
+def test_while_receipts_fail_all_day_some_are_not_written_to_and_nobody_twice() -> None:
+    """A webhook that fails holds everything for an hour (decision 0008). That is all that may come of it: silence."""
+    with Storm(SEED) as storm:
+        day = plan(storm, people=150, hot=SMALL_HOT)
+        found = live(storm, day, daytime=FOUL)
+
+    earned = sum(someone.kind == "earns" for someone in day.people)
+    print(f"\nreceipts fail all day: {len(storm.graph.accepted)} of {earned} written to; {Counter(promises(found))}")  # noqa: T201
+    assert promises(found) <= {
+        "never forgotten",
+        "unknown is never sent again",
+        "never stuck",
+        "one answer per silence",
+    }
+    assert {said.to for said in storm.graph.accepted} <= {one.user for one in day.people if one.kind == "earns"}
+    assert max(Counter(said.to for said in storm.graph.accepted).values()) == 1
 
 
 # ── the code, broken ────────────────────────────────────────────────────────────────────────────────────────────
