@@ -21,8 +21,8 @@ def engine(running):
 
 @pytest.fixture
 def database(engine):
-    """The one connection of a function, with its own time-outs and tries."""
-    database = engine.database(read_timeout=2)
+    """The one connection of a function. It waits long: on a busy machine a request that was given up comes late."""
+    database = engine.database()
     # A story that comes to a transaction ends there, with a clear word, on an engine that has none.
     database.connection.client.meta.events.register(
         "before-call.dynamodb.TransactWriteItems", lambda **_: engine.needs("transactions")

@@ -65,7 +65,10 @@ class Burst:
     def deliver(self, channel: str, raw: bytes) -> None:
         """As Meta: until it is answered 200."""
         for _ in range(10):
-            status = self.deployment.request(channel, raw, webhooks.sign(raw))
+            try:
+                status = self.deployment.request(channel, raw, webhooks.sign(raw))
+            except OSError:  # the machine was too busy to answer: nobody knows, so it is delivered again
+                status = 0
             self.statuses[status] += 1
             if status == 200:
                 return
