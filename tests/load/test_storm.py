@@ -102,8 +102,14 @@ def test_the_judge_notices_what_is_wrong(told) -> None:
         storm.graph.accepted.pop()
 
 
+def kinds(found) -> Counter[str]:
+    """How often each promise was found broken."""
+    return Counter(each.partition(":")[0] for each in found)
+
+
 def promises(found) -> set[str]:
-    return {each.partition(":")[0] for each in found}
+    """Which promises were found broken."""
+    return {*kinds(found)}
 
 
 @pytest.mark.skipif(not LONG, reason="a second day, lived in `make load`")
@@ -114,7 +120,7 @@ def test_while_receipts_fail_all_day_some_are_not_written_to_and_nobody_twice() 
         found = live(storm, day, daytime=FOUL)
 
     earned = sum(someone.kind == "earns" for someone in day.people)
-    print(f"\nreceipts fail all day: {len(storm.graph.accepted)} of {earned} written to; {Counter(promises(found))}")  # noqa: T201
+    print(f"\nreceipts fail all day: {len(storm.graph.accepted)} of {earned} written to; {kinds(found)}")  # noqa: T201
     assert promises(found) <= {
         "never forgotten",
         "unknown is never sent again",
@@ -193,7 +199,7 @@ def test_broken_code_is_found_out(mutant) -> None:
     with mutant(), Storm(SEED) as storm:
         found = live(storm, plan(storm, people=SMALL, hot=SMALL_HOT, trouble=0.5))
 
-    print(f"\n{mutant.__name__}: {Counter(promises(found))}")  # noqa: T201
+    print(f"\n{mutant.__name__}: {kinds(found)}")  # noqa: T201
     assert found != []
 
 
