@@ -5,9 +5,9 @@ import pytest
 from tests.contract.engines import chosen, start
 
 
-@pytest.fixture(scope="session", params=chosen())
+@pytest.fixture(scope="module", params=chosen())
 def running(request, tmp_path_factory):
-    """An engine, started once."""
+    """An engine, started once a module: a process has room for one local stack at a time."""
     with start(request.param, tmp_path_factory.mktemp(request.param)) as one:
         yield one
 
