@@ -25,7 +25,7 @@ from tests.load.storm import NEEDED, POISON, POISON_MESSAGES, WORDS
 
 LONG = os.environ.get("RELANCE_LONG", "") not in ("", "0")
 SEED = int(os.environ.get("RELANCE_SEED", "20260115"))
-PEOPLE, HOT = (300, 300) if LONG else (21, 70)
+PEOPLE, HOT = (300, 300) if LONG else (21, 160)
 AT_ONCE = 8
 # The emulator puts U+FFFD for bytes that are not UTF-8, which no signature survives: 401. Meta writes ASCII.
 SOUND_BYTES = tuple(name for name in POISON if name != "not utf-8")
