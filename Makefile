@@ -56,6 +56,10 @@ crash: $(DEV) ## Every crash point, all pairs of crashes, thousands of random hi
 fuzz: $(FUZZ_ENV) ## Bad input for every door, following coverage: FUZZ="whatsapp bot_file --seconds 600"
 	.venv-fuzz/bin/python -m tests.fuzz.coverage $(FUZZ)
 
+.PHONY: load
+load: $(DEV) ## A day of thousands of webhooks while AWS and Meta refuse a share of everything: half an hour
+	RELANCE_LONG=1 .venv/bin/python -m pytest -s tests/load $(TESTS)
+
 .PHONY: lint
 lint: $(DEV) $(SAM) ## Style of the code, and the template
 	.venv/bin/ruff check
@@ -102,8 +106,8 @@ deploy: build ## Deploy to the AWS account of your credentials; asks before it c
 	.venv-sam/bin/sam deploy $(DEPLOY)
 
 .PHONY: e2e
-e2e: $(DEV) $(SAM) $(MINISTACK) $(RUNTIME) ## The built artifact under the real runtime, and the deployment rehearsed
-	.venv/bin/python -m pytest tests/built tests/e2e $(TESTS)
+e2e: $(DEV) $(SAM) $(MINISTACK) $(RUNTIME) ## The built artifact, the deployment rehearsed, the store on a second engine
+	RELANCE_ENGINES=ministack .venv/bin/python -m pytest tests/built tests/e2e tests/contract $(TESTS)
 
 # ─── Housekeeping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,6 +154,8 @@ $(SECURITY):
 
 $(LEARN):
 	$(call environment,.venv-learn,learn)
+	@touch $@
+
 $(FUZZ_ENV):
 	$(call environment,.venv-fuzz,fuzz)
 	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/layers/relance" \

@@ -1005,7 +1005,7 @@ def _at_or_before(at: int, period: int) -> int:
 def _json_or_text(body: str) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # a body of 100,000 brackets is a poison message, too
         return {"body": body}
 
 

@@ -88,9 +88,10 @@ class Emulator:
 
 
 @contextmanager
-def emulator(log: Path, *, enforce_permissions: bool = False) -> Iterator[Emulator]:
+def emulator(log: Path, *, enforce_permissions: bool = False, state: Path | None = None) -> Iterator[Emulator]:
     """Start ministack on a free port of the loopback interface, and end it. With `enforce_permissions` every request
-    of a function is judged by the policies of the role that the template gave it."""
+    of a function is judged by the policies of the role that the template gave it. With a `state` folder it begins
+    with what an earlier one left there, and leaves its own: it writes on a clean stop (SIGTERM), and only then."""
     assert MINISTACK.is_dir(), "there is no .venv-ministack: run `make e2e`, which makes it"
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON"))} | {
@@ -101,6 +102,7 @@ def emulator(log: Path, *, enforce_permissions: bool = False) -> Iterator[Emulat
         "AUTH": "true" if enforce_permissions else "false",
         "AWS_SECRET_ACCESS_KEY": "rehearsal",
         "TMPDIR": str(log.parent),
+        **({} if state is None else {"PERSIST_STATE": "1", "STATE_DIR": str(state)}),
     }
     with log.open("wb") as output:
         command = [str(MINISTACK / "ministack")]

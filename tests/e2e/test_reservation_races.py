@@ -1,6 +1,7 @@
 """The reservation in real concurrency, on an engine whose transactions isolate: what says no, wins."""
 
 import itertools
+import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import pytest
 from local.template import TABLE, Template
 from relance.bot import Bot
 from relance.errors import TemporaryFailure
-from relance.pair import EVERY_BOT, Pair, Person
+from relance.pair import EVERY_BOT, Pair, Person, entry
 from relance.store.bots import BotStore
 from relance.store.pairs import Due, PairStore
 from relance.store.tables import Database
@@ -22,6 +23,7 @@ from tests.emulator import Emulator, emulator
 NOW = 1_768_478_400
 COOLDOWN = 14 * 86_400
 SENDERS = 8
+CROWD = 32
 BOTS = ("1001", "1002")
 
 
@@ -125,6 +127,13 @@ def test_of_many_senders_one_reserves(tables: Tables, user: str, attempt: int) -
     assert 1 == won.count(True)
 
 
+def test_of_a_crowd_of_thirty_two_senders_one_reserves(tables: Tables, user: str) -> None:
+    """More than the queue ever starts at once."""
+    won = together([prepared(tables, user, BOTS[0], f"relance:crowd-{i}") for i in range(CROWD)])
+
+    assert 1 == won.count(True)
+
+
 @pytest.mark.parametrize("attempt", range(5))
 def test_of_two_bots_one_writes_to_the_same_person(tables: Tables, user: str, attempt: int) -> None:
     """The cooldown is on the person: both bots had judged that nobody wrote yet."""
@@ -188,6 +197,33 @@ def test_thirty_two_webhooks_count_one_message_once(tables: Tables) -> None:
 
     found, _ = stores[0].read([Due(key, BOTS[0])], consistent=True)
     assert (NOW + 3, NOW + 2, NOW + 1, NOW) == found[Due(key, BOTS[0])].times
+
+
+def test_a_register_under_thirty_two_webhooks_holds_the_newest_five(tables: Tables) -> None:
+    """Thirty-two functions take sixty messages of one person, each message twice and each function in its own order.
+
+    Every one is answered 200 or raises, and what raises comes again, as Meta would bring it.
+    """
+    key = f"whatsapp#{next(numbers):032x}"
+    messages = [(NOW + i // 2, f"m{i}") for i in range(60)]
+    twice = messages * 2
+    random.Random(7).shuffle(twice)
+    again: list[tuple[int, str]] = []
+
+    def deliver(pairs: PairStore, share: list[tuple[int, str]]) -> None:
+        for at, id_ in share:
+            try:
+                pairs.count(key, BOTS[0], at=at, message_id=id_, to="x", expires_at=NOW + 86_400)
+            except TemporaryFailure:
+                again.append((at, id_))
+
+    shares = [(tables.stores()[0], twice[i::CROWD]) for i in range(CROWD)]
+    together([lambda pairs=pairs, share=share: deliver(pairs, share) for pairs, share in shares])
+    deliver(shares[0][0], [*again])
+
+    found, _ = shares[0][0].read([Due(key, BOTS[0])], consistent=True)
+    newest = sorted((entry(at, id_) for at, id_ in messages), reverse=True)[:5]
+    assert tuple(newest) == found[Due(key, BOTS[0])].register
 
 
 def test_the_rows_of_one_person_stay_two(tables: Tables, user: str) -> None:

@@ -330,6 +330,14 @@ class TestQueue:
 
         assert [] == before
         assert [{"body": "nobody can read this"}] == stack.dead_letters()
+
+    def test_a_dead_letter_that_nests_without_end_is_shown_as_it_came(self, stack):
+        """Python's reader of JSON gives up on it with a RecursionError, which is no ValueError."""
+        deep = "[" * 20_000
+        url = stack.template.resolve({"Ref": "FollowUpsDeadLetters"})
+        _client("sqs").send_message(QueueUrl=url, MessageBody=deep)
+
+        assert [{"body": deep}] == stack.dead_letters()
         assert 0 == stack.queue_depth()
 
     def test_a_message_that_failed_is_hidden_for_its_visibility_timeout(self, stack):

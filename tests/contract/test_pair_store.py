@@ -1,4 +1,4 @@
-"""The pairs table's exact requests, on moto with the tables of template.yaml: register, timer, reservation."""
+"""The pairs table's exact requests, with the tables of template.yaml: register, timer, reservation."""
 
 from dataclasses import replace
 
@@ -6,49 +6,23 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.endpoint import Endpoint
 
-from local.stack import LocalStack
 from relance.bot import Bot
 from relance.erase import erase
 from relance.erasures import Forget
 from relance.pair import EVERY_BOT, Person, entry
 from relance.reason import Reason
-from relance.store.bots import BotStore
-from relance.store.pairs import Due, PairStore
-from relance.store.people import PeopleStore
-from relance.store.tables import Database
+from relance.store.pairs import Due
+from tests.contract.engines import NOW
 
-NOW = 1_768_478_400  # 2026-01-15T12:00:00Z
 USER, BOT_ID = "messenger#0123456789abcdef0123456789abcdef", "1001"
 COOLDOWN = 14 * 86_400
 
 
 @pytest.fixture
-def stack(monkeypatch):
-    """Tables from the template; credentials that open nothing."""
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with LocalStack(start=NOW) as running:
-        yield running
-
-
-@pytest.fixture
-def database(stack):
-    """The one connection."""
-    return Database()
-
-
-@pytest.fixture
-def pairs(stack, database):
-    """The store under test."""
-    return PairStore(database, stack.template.name("Pairs"), shards=2)
-
-
-@pytest.fixture
-def bots(stack, database):
+def bots(engine, database):
     """The bots table with one live bot in it."""
-    stack.publish(LIVE, enabled_at=0)
-    return BotStore(database, stack.template.name("Bots"))
+    engine.publish(LIVE, enabled_at=0)
+    return engine.bots(database)
 
 
 LIVE = Bot(id=BOT_ID, channel="messenger", mode="live", notice=True, zone="Europe/Paris", languages=("en",))
@@ -114,8 +88,9 @@ def test_the_same_message_counts_once_however_often(pairs):
     assert before == read(pairs)
 
 
-def test_two_messages_of_one_second_both_count(database, pairs):
+def test_two_messages_of_one_second_both_count(engine, database, pairs):
     """The register's entries differ by message; not one read is needed to tell which comes first."""
+    engine.needs("item in a refusal")
     sent = requests(database)
     count(pairs, NOW, "a")
     pair = count(pairs, NOW, "b")
@@ -162,8 +137,9 @@ def test_a_merge_that_lost_a_race_merges_again(database, pairs):
     )
 
 
-def test_an_answer_lost_after_the_write_does_not_shift_twice(database, pairs):
+def test_an_answer_lost_after_the_write_does_not_shift_twice(engine, database, pairs):
     """botocore sends again when the answer is lost, and meets its own entry in the condition."""
+    engine.needs("item in a refusal")
     count(pairs, NOW, "m0")
     sent = requests(database)
     database.connection.client.meta.events.register_first(
@@ -226,17 +202,17 @@ def test_a_drop_stops_the_timer_and_leaves_the_index(pairs):
     assert (None, "opted_out", pair.s1) == (after.due_at, after.reason, after.closed_s1)
 
 
-def test_no_update_makes_a_ghost(stack, pairs):
+def test_no_update_makes_a_ghost(engine, pairs):
     """An update after a TTL deletion must not create a row that holds only a timer."""
     pair = five(pairs)
-    stack.travel(NOW + 10 * 86_400)
-    stack.expire()
+    engine.travel(NOW + 10 * 86_400)
+    engine.expire()
 
     pairs.start_timer(pair, NOW)
     pairs.open_window(USER, BOT_ID, NOW)
     pairs.drop(pair, Reason.TOO_LATE, NOW)
 
-    assert [] == stack.pairs()
+    assert [] == engine.rows("Pairs")
 
 
 def test_the_first_lease_that_nobody_answered_is_remembered_until_an_answer(stack, pairs):
@@ -271,13 +247,13 @@ def test_a_stop_is_stored_whether_or_not_the_user_is_known(pairs):
     assert NOW == person(pairs).opted_out_at
 
 
-def test_a_mark_outlives_the_conversation(stack, pairs):
+def test_a_mark_outlives_the_conversation(engine, pairs):
     """No later message of the user brings the TTL back."""
     pairs.opt_out(USER, NOW)
     pairs.hold(USER, NOW + 50)
     pairs.echo(USER, "", NOW + 60)
-    stack.travel(NOW + 400 * 86_400)
-    stack.expire()
+    engine.travel(NOW + 400 * 86_400)
+    engine.expire()
 
     assert NOW == person(pairs).opted_out_at
 
@@ -342,22 +318,22 @@ def test_a_reservation_can_be_had_once(pairs, bots):
 @pytest.mark.parametrize(
     ("change", "refused"),
     [
-        (lambda pairs, stack: pairs.opt_out(USER, NOW), ("person",)),
-        (lambda pairs, stack: pairs.mark_minor(USER), ("person",)),
-        (lambda pairs, stack: pairs.hold(USER, NOW + 1), ("person",)),
-        (lambda pairs, stack: pairs.human_took_over(USER, NOW, until=NOW + 1), ("person",)),
-        (lambda pairs, stack: pairs.echo(USER, "", NOW), ("person",)),
-        (lambda pairs, stack: count(pairs, NOW, "a new message"), ("pair",)),
-        (lambda pairs, stack: stack.pause(BOT_ID), ("bot",)),
-        (lambda pairs, stack: pairs.pause_account("messenger", BOT_ID, "blocked"), ("bot",)),
-        (lambda pairs, stack: stack.publish(replace(LIVE, name="renamed"), enabled_at=0), ("bot",)),
+        (lambda pairs, engine: pairs.opt_out(USER, NOW), ("person",)),
+        (lambda pairs, engine: pairs.mark_minor(USER), ("person",)),
+        (lambda pairs, engine: pairs.hold(USER, NOW + 1), ("person",)),
+        (lambda pairs, engine: pairs.human_took_over(USER, NOW, until=NOW + 1), ("person",)),
+        (lambda pairs, engine: pairs.echo(USER, "", NOW), ("person",)),
+        (lambda pairs, engine: count(pairs, NOW, "a new message"), ("pair",)),
+        (lambda pairs, engine: engine.pause(BOT_ID), ("bot",)),
+        (lambda pairs, engine: pairs.pause_account("messenger", BOT_ID, "blocked"), ("bot",)),
+        (lambda pairs, engine: engine.publish(replace(LIVE, name="renamed"), enabled_at=0), ("bot",)),
     ],
 )
-def test_whatever_happens_between_read_and_reserve_wins(stack, pairs, bots, change, refused):
+def test_whatever_happens_between_read_and_reserve_wins(engine, pairs, bots, change, refused):
     """Never after no: stop, minor, hold, hand-over, an echo, a new message, a pause, a changed bot."""
     pair, someone, bot = five(pairs), person(pairs), published(bots)
 
-    change(pairs, stack)
+    change(pairs, engine)
 
     assert refused == reserve(pairs, bots, pair, someone, bot)
     assert None is read(pairs).used_at
@@ -688,14 +664,8 @@ def test_a_stop_given_by_number_holds_when_the_scoped_id_appears(pairs):
     assert pairs.read([Due(NEW, BOT_ID)], consistent=True)[1][NEW].opted_out
 
 
-def people(stack, pairs):
-    """The eraser's store."""
-    names = {f"{name.lower()}_table": stack.template.name(name) for name in ("Pairs", "Interactions", "Bots")}
-    return PeopleStore(pairs._db, **names)
-
-
 @pytest.mark.parametrize("erased", [False, True])
-def test_a_used_mark_under_the_number_follows_to_the_scoped_id(stack, pairs, bots, erased):
+def test_a_used_mark_under_the_number_follows_to_the_scoped_id(engine, pairs, bots, erased):
     """Also when nothing but the mark has outlived an erasure."""
     for i in range(5):
         pair = whatsapp(pairs, OLD, NOW - 500 + i, f"m{i}")
@@ -703,7 +673,7 @@ def test_a_used_mark_under_the_number_follows_to_the_scoped_id(stack, pairs, bot
     pair, someone = stored(pairs, OLD), pairs.read([Due(OLD, BOT_ID)], consistent=True)[1][OLD]
     assert () == reserve(pairs, bots, pair, someone, published(bots))
     if erased:
-        erase(Forget(OLD, NOW), people=people(stack, pairs), now=NOW + 600)
+        erase(Forget(OLD, NOW), people=engine.people(pairs._db), now=NOW + 600)
 
     whatsapp(pairs, NEW, NOW + 5, "both", also=OLD)
 
@@ -746,12 +716,12 @@ def test_a_message_taken_back_between_read_and_reserve_wins(pairs, bots):
     assert ("pair",) == reserve(pairs, bots, pair, someone, bot)
 
 
-def test_a_hold_outlives_the_echo_that_follows_it(stack, pairs):
+def test_a_hold_outlives_the_echo_that_follows_it(engine, pairs):
     """A bot nearly always answers a crisis text."""
     pairs.hold(USER, NOW + 90 * 86_400)
     pairs.echo(USER, "77", NOW + 10)
-    stack.travel(NOW + 89 * 86_400)
-    stack.expire()
+    engine.travel(NOW + 89 * 86_400)
+    engine.expire()
 
     assert NOW + 90 * 86_400 == person(pairs).hold_until
 
@@ -773,7 +743,7 @@ def test_a_conflict_with_another_transaction_is_over_in_milliseconds(database, p
     assert 1 == len(count(pairs, NOW, "m").register)
 
 
-def test_a_follow_up_that_nobody_answered_is_remembered_across_bots(stack, pairs, bots):
+def test_a_follow_up_that_nobody_answered_is_remembered_across_bots(engine, pairs, bots):
     """Gate B8 counts it for the operator's other bots, until the person writes to that bot again."""
     pair, someone, bot = five(pairs), person(pairs), published(bots)
     assert () == reserve(pairs, bots, pair, someone, bot)
@@ -786,7 +756,7 @@ def test_a_follow_up_that_nobody_answered_is_remembered_across_bots(stack, pairs
     assert ((NOW,), ()) == (before[USER].ignored, after[USER].ignored)
 
 
-def test_a_released_follow_up_was_never_ignored(stack, pairs, bots):
+def test_a_released_follow_up_was_never_ignored(engine, pairs, bots):
     """What reached nobody cannot have been left unanswered."""
     pair, someone, bot = five(pairs), person(pairs), published(bots)
     reserve(pairs, bots, pair, someone, bot)
