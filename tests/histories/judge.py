@@ -142,7 +142,7 @@ class _Judge:
         mine = [e for e in s.mine if e.bot == s.bot and s.last <= e.at <= over]
         tries = [e for e in mine if e.kind == "request" and e.told["kind"] != "answer"]
         refusals = [e.at for e in mine if e.kind == "unsent"] + [e.at for e in tries if e.what == "clean"]
-        if any(e.what != "clean" for e in tries) or len(refusals) > 1:
+        if len(refusals) > 1:
             return False
         troubled = max([begins, *self._troubles(s, over), *(at + AFTER_REFUSAL for at in refusals)])
         enough = ENOUGH if troubled == begins else ENOUGH_AFTER_TROUBLE
@@ -150,7 +150,7 @@ class _Judge:
         if _longest_run(free) < enough:
             return False
         self.counts["due silences"] += 1
-        return True
+        return all(e.what == "clean" for e in tries)
 
     def _troubles(self, s: "_Silence", over: int) -> Iterator[int]:
         """Until when something was out of order that could concern this pair."""

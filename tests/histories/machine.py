@@ -68,6 +68,7 @@ NOTHING = ("reaction", "read", "delivered", "edit", "deletion", "referral", "get
 def chapters(town: Town) -> dict[str, Callable[[], None]]:
     """Where histories begin: nothing has happened; everybody has talked; it is nearly time to write."""
     town.reset(NOON)
+    town.run_until(NOON + 10 * MINUTE)
     found = {"nothing yet": town.chapter()}
     for person in NAMES:
         for bot in PEOPLE[person].bots:
