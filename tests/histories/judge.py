@@ -162,7 +162,7 @@ class _Judge:
         for line in s.mine:
             if line.kind == "taken" and line.told.get("counts") and line.bot == s.bot and line.id not in known:
                 known.add(line.id)
-                if line.at - line.written > MINUTE and line.at <= over:
+                if line.at - line.written > MINUTE and line.written <= s.last:
                     yield line.at + AFTER_LATE_NEWS
 
     def _bars(self, s: "_Silence", over: int) -> Iterator[tuple[int, int]]:

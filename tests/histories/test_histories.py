@@ -1,52 +1,104 @@
+"""Histories: whatever people, the operator and bad luck do, in whatever order, the promises of the follow-up hold.
+
+Hypothesis makes up histories (`tests.histories.machine`) and lives them in a town of the real handlers on the local
+stack; a judge that shares nothing with relance reads the journal of each.
+
+RELANCE_LONG=1 lives thousands instead of a sample. RELANCE_SEED=n repeats a run, or makes another one; each test
+prints its seed and its figures (`pytest -s` shows them), and a failure prints the shortest history that fails.
+"""
+
+import logging
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests import mutants
 from tests.histories.machine import Histories, chapters
 from tests.histories.town import Town
 
 LONG = os.environ.get("RELANCE_LONG", "") not in ("", "0")
 SEED = int(os.environ.get("RELANCE_SEED", "20260115"))
-EXAMPLES = 4_000 if LONG else int(os.environ.get("EX", 60))
+HISTORIES = 4_000 if LONG else 100
+STEPS = 25 if LONG else 8
+
+type Starts = Mapping[str, Callable[[], None]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_logs() -> Iterator[None]:
+    """Nobody reads them here, and pytest keeps every line of thousands of invocations."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")
-def town():
+def town() -> Iterator[Town]:
+    """One town for the module: each history begins at a chapter of its story."""
     with Town() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def starts(town):
+def starts(town: Town) -> Starts:
+    """Where histories begin."""
     return town.do(chapters, town)
 
 
-def lived(town, starts, *, examples=EXAMPLES, shrink=True):
-    counts = Counter()
+def live(town: Town, starts: Starts, *, histories: int, phases: tuple[Phase, ...]) -> Counter[str]:
+    """Live so many histories; what was counted. AssertionError names the promises that one of them broke."""
+    counts: Counter[str] = Counter()
     machine = seed(SEED)(type("Histories", (Histories,), {"town": town, "starts": starts, "counts": counts}))
+    how = settings(
+        max_examples=histories,
+        stateful_step_count=STEPS,
+        derandomize=False,  # the seed decides
+        database=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+    )
     since = time.perf_counter()
-    phases = [Phase.generate, *([Phase.shrink] if shrink else [])]
     try:
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=20,
-                derandomize=False,
-                database=None,
-                deadline=None,
-                phases=phases,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        run_state_machine_as_test(machine, settings=how)
     finally:
-        print(f"\n{dict(counts)} in {time.perf_counter() - since:.1f} s (seed {SEED})")
+        figures = ", ".join(f"{number} {what}" for what, number in counts.items())
+        again = f'RELANCE_SEED={SEED}{" RELANCE_LONG=1" if LONG else ""} make test TESTS="tests/histories"'
+        print(f"\n{figures} in {time.perf_counter() - since:.1f} s; to repeat: {again}")  # noqa: T201
     return counts
 
 
 def test_histories_break_no_promise(town, starts):
-    counts = lived(town, starts)
+    """Never two, never outside the rules, never after no, never lost."""
+    counts = live(town, starts, histories=HISTORIES, phases=(Phase.generate, Phase.shrink))
+    # Else there was nothing to judge.
+    assert counts["requests"] > HISTORIES / 2
+    assert counts["due silences"] > HISTORIES / 10
+
+
+@pytest.mark.parametrize(
+    ("mutant", "promise"),
+    [
+        (mutants.reserves_after_it_delivers, "never two"),
+        (mutants.repeats_an_unknown_outcome, "never two"),
+        (mutants.takes_no_lease, "one copy a lease"),
+        (mutants.repeats_what_a_dead_one_had_reserved, "never two"),
+        (mutants.stops_the_timer_where_it_should_lease_it, "never lost"),
+        (mutants.reserves_whatever_has_changed, "never after no"),
+        (mutants.counts_a_message_each_time_it_comes, "earned"),
+        (mutants.knows_no_cooldown, "not crowded"),
+        (mutants.leaves_no_margin, "inside the window less its margin"),
+        (mutants.forgets_who_changed_their_id, "never two"),
+    ],
+    ids=lambda given: given.__name__ if callable(given) else "",
+)
+def test_a_mutant_is_caught_that(town, starts, monkeypatch, mutant, promise):
+    """Within the budget of the test above: a sender broken on purpose, as `tests.mutants` says."""
+    mutant(monkeypatch)
+    with pytest.raises(AssertionError) as found:
+        live(town, starts, histories=HISTORIES, phases=(Phase.generate,))
+    assert promise in str(found.value)

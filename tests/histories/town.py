@@ -68,38 +68,38 @@ OTHER_HOURS = Hours(12 * HOUR, 17 * HOUR)
 
 
 @dataclass(frozen=True, slots=True)
+class Name:
+    """How the platform names somebody now. `scoped` empty: no business-scoped id yet. `joined`: bots that were told
+    both ids in one message. `shy`: the number is kept from bots that know better."""
+
+    number: str
+    scoped: str = ""
+    shy: bool = False
+    joined: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Human:
-    """A person: where they live (every zone that their number leaves open) and which bots they know."""
+    """A person: where they live (every zone that their number leaves open), which bots they know, and how."""
 
     name: str
     zones: tuple[str, ...]
     bots: tuple[str, ...]
-    number: str
+    first_known_as: Name
     country: str = ""
 
 
 PEOPLE = {
     each.name: each
     for each in (
-        Human("ada", ("Europe/London",), (NIGHTINGALE, LARK), "447700900123", "GB"),
-        Human("ben", ("America/New_York", "America/Chicago"), (NIGHTINGALE,), "12015550123", "US"),
-        Human("cleo", ("Europe/London",), (PAGE,), "3001"),
+        Human("ada", ("Europe/London",), (NIGHTINGALE, LARK), Name("447700900123"), "GB"),
+        Human("ben", ZONES[2:], (NIGHTINGALE,), Name("12015550123", "US.13491208655302000001"), "US"),
+        Human("cleo", ("Europe/London",), (PAGE,), Name("3001")),
     )
 }
 NAMES = tuple(PEOPLE)
+PAIRS = tuple((human.name, bot) for human in PEOPLE.values() for bot in human.bots)
 LIVES = {name: human.zones for name, human in PEOPLE.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """How the platform names somebody now. `number_only`: no business-scoped id yet; `joined`: bots that were told
-    both ids in one message; `shy`: the number is kept from the bots that know better."""
-
-    number: str
-    scoped: str = ""
-    number_only: bool = True
-    shy: bool = False
-    joined: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Line:
     `bot`: what the operator has made of a bot (`told`). `request`: the platform was asked for a message; `what` is
     what the sender could know of it, `told` the message. `unsent`: it never left. `died`: a sender did, holding a
     reservation. `queued`, `answered`: a copy of a pair, in the queue and done with. `trouble`: what went wrong was
-    made good by `until`, if anything is. `skew`: a Lambda's clock is `until` seconds wrong.
+    made good by `until`, if anything is. `skew`: a Lambda's clock is `until` seconds wrong. `end`: of the history.
     """
 
     kind: str
@@ -185,7 +185,7 @@ class Town(World):
     def _blank(self) -> None:
         super()._blank()
         self.lines: list[Line] = []
-        self.names = {name: Name(human.number) for name, human in PEOPLE.items()}
+        self.names = {name: human.first_known_as for name, human in PEOPLE.items()}
         self.webhooks: list[tuple[str, bytes]] = []
         self.orders: list[Order] = []
         self.answers: list[str] = []
@@ -196,6 +196,7 @@ class Town(World):
         self._offset = 0
         self._met: set[str] = set()
         self._holds = ("", "")
+        self._about = PAIRS[0]
         self._heard_requests = 0
         self.crash = self._strike
         self.platform = self._answer
@@ -272,9 +273,9 @@ class Town(World):
             heapq.heappush(self._deliveries, (moment, next(self._requests), channel, raw, 0))
         self._deliver()
 
-    def talk(self, person: str, bot: str) -> None:  # type: ignore[override]
-        """Five messages in the last five minutes: what it takes."""
-        for minutes in range(4, -1, -1):
+    def talk(self, person: str, bot: str, words: int = 5) -> None:  # type: ignore[override]
+        """So many messages, a minute apart, the last one now; five is what it takes."""
+        for minutes in range(words - 1, -1, -1):
             self.does(person, bot, "wrote", "text", text="More about the film", at=self.true_now - minutes * MINUTE)
 
     def redeliver(self, which: int) -> None:
@@ -286,7 +287,7 @@ class Town(World):
 
     def _address(self, person: str, bot: str, what: str) -> Address:
         name = self.names[person]
-        if CHANNEL[bot] == "messenger" or name.number_only:
+        if CHANNEL[bot] == "messenger" or not name.scoped:
             address = Address(name.number)
         elif name.shy and name.joined >= set(PEOPLE[person].bots):
             address = Address(name.scoped)
@@ -307,16 +308,16 @@ class Town(World):
         if human.bots == (PAGE,):
             return  # Messenger's ids do not change
         scoped = f"{human.country}.13491208655302{number:06}"
-        if how == "scoped" and name.number_only:
-            self.names[person] = replace(name, scoped=scoped, number_only=False)
+        if how == "scoped" and not name.scoped:
+            self.names[person] = replace(name, scoped=scoped)
         elif how == "shy":
             self.names[person] = replace(name, shy=not name.shy)
         elif how == "scoped" and name.joined >= set(human.bots):
             new = replace(name, scoped=scoped)
             self._change(person, Address(name.scoped, name.number), Address(scoped, name.number), new)
-        elif how == "number" and (name.number_only or name.joined >= set(human.bots)):
-            fresh = f"{human.number[:-3]}{number + 200:03}"
-            new = replace(name, number=fresh, scoped="" if name.number_only else scoped, joined=frozenset())
+        elif how == "number" and (not name.scoped or name.joined >= set(human.bots)):
+            fresh = f"{name.number[:-3]}{number + 200:03}"
+            new = Name(fresh, scoped if name.scoped else "", name.shy)
             self._change(person, Address(name.number), Address(fresh), new)
 
     def _change(self, person: str, old: Address, new: Address, name: Name) -> None:
@@ -411,13 +412,13 @@ class Town(World):
         """Have something happen at the `left`-th step from now whose name begins like this."""
         self.orders.append(Order(step, left, act))
 
-    def dies(self, function: str, left: int) -> None:
-        """Have an invocation of this function die at its `left`-th step from now."""
+    def dies(self, step: str, left: int) -> None:
+        """Have an invocation die at the `left`-th step from now whose name begins like this."""
 
         def die() -> None:
-            raise Crash(f"{function}, as ordered")
+            raise Crash(f"{step}, as ordered")
 
-        self.order(f"{function}: ", left, die)
+        self.order(step, left, die)
 
     def loses_answer(self, function: str, left: int) -> None:
         """Have AWS's answer to the `left`-th request of this function from now be lost; botocore asks again."""
@@ -443,7 +444,7 @@ class Town(World):
         self.order(step, 1, again)
 
     def interrupt(self, step: str, act: Callable[[], None]) -> None:
-        """Have somebody act while an invocation stands at this step."""
+        """Have somebody act while an invocation stands at this step; `at_hand` says whom it is about."""
 
         def now() -> None:
             for person in {self._whose(body)[0] for body in self._bodies()}:
@@ -452,6 +453,10 @@ class Town(World):
                 act()
 
         self.order(step, 1, now)
+
+    def at_hand(self) -> tuple[str, str]:
+        """The pair that the newest request was about."""
+        return self._about
 
     def peace(self) -> None:
         """No more mischief."""
@@ -495,6 +500,15 @@ class Town(World):
 
     def _who(self, id_: str, channel: str) -> str:
         return self._keys[user_key(channel, id_, PEPPER.encode())]
+
+    def _where(self, asked: Mapping[str, Any]) -> str:
+        """As the world does; and note whom the request is about."""
+        updates = asked.get("TransactItems") or [{"Update": asked}]
+        key = updates[0].get("Update", {}).get("Key", {})
+        person, bot = self._keys.get(key.get("user", {}).get("S", "")), key.get("bot", {}).get("S", "*")
+        if person and bot != "*":
+            self._about = (person, bot)
+        return super()._where(asked)
 
     # ── the queue ───────────────────────────────────────────────────────────────────────────────────────────
 
