@@ -229,9 +229,19 @@ class PairStore:
             self._db.call("TransactWriteItems", {"TransactItems": [{"Update": alias}, {"Update": linked}, *known]})
         except TransactionRefused:
             self._db.call("TransactWriteItems", {"TransactItems": known})
-            source = text(self._get(number, pair.bot) or {}, "alias") or number
-            return self._move_pair(source, pair.user, pair.bot, to=pair.to)
+            keys = self._chain(number, pair.bot)
+            return pair if pair.user in keys else self._move_pair(keys[-1], pair.user, pair.bot, to=pair.to)
         return pair
+
+    def _chain(self, user: str, bot: str) -> list[str]:
+        """The keys that a conversation has had since this one; it lives under the last."""
+        keys = [user]
+        for _ in range(2 * _HOPS):
+            alias = text(self._get(keys[-1], bot) or {}, "alias")
+            if not alias or alias in keys:
+                break
+            keys.append(alias)
+        return keys
 
     def _one_person(self, one: str, other: str, *, expires_at: int) -> list[dict[str, Any]]:
         """Updates that tell each of two keys of the other: every mark under either holds for both."""
@@ -265,9 +275,11 @@ class PairStore:
         moved = []
         for row in rows:
             if text(row, "bot") != EVERY_BOT:
-                source = text(row, "alias") or old
-                if source != new:
-                    moved.append(self._move_pair(source, new, text(row, "bot"), to=to))
+                # Whoever changes more than once leaves keys behind keys: the used mark lies at their end. A key that
+                # has been passed already comes from a redelivery.
+                keys = self._chain(old, text(row, "bot"))
+                if new not in keys:
+                    moved.append(self._move_pair(keys[-1], new, text(row, "bot"), to=to))
         return moved
 
     def _rows_of(self, user: str) -> list[Item]:
