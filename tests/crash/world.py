@@ -331,7 +331,7 @@ class World(LocalStack):
         return watched
 
     def _outside(self) -> contextlib.AbstractContextManager[None]:
-        """Around everything that happens outside of the function that asks for it: there its own clock means nothing."""
+        """Around what happens outside of the function that asks for it: there its own clock means nothing."""
         return contextlib.nullcontext()
 
     def _where(self, asked: Mapping[str, Any]) -> str:

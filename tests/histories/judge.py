@@ -11,6 +11,7 @@ world was at fault; it says which promises were broken. A doubt about what could
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -64,8 +65,7 @@ class _Judge:
             elif line.kind in ("answered", "unsent"):
                 queued.pop(pair, None)
             elif line.kind == "request" and line.told["kind"] == "answer":
-                asked[pair] -= 1
-                if asked[pair] < 0:
+                if not asked[pair]:
                     yield f"answers only to those who asked: {_who(line)}"
             elif line.kind == "request":
                 queued.pop(pair, None)
@@ -133,7 +133,9 @@ class _Judge:
     def _is_lost(self, s: "_Silence", until: int) -> bool:
         begins, ends = s.window(self.lives[s.person])
         begins, ends = begins + self.slack, ends - self.slack
-        opened = max((e.written for e in s.mine if e.bot == s.bot and e.told.get("opens") and e.written < until), default=0)
+        opened = max(
+            (e.written for e in s.mine if e.bot == s.bot and e.told.get("opens") and e.written < until), default=0
+        )
         over = max(ends, opened + FREE_FORM)
         if until <= over or s.leans_on_it():
             return False
@@ -155,9 +157,9 @@ class _Judge:
     def _troubles(self, s: "_Silence", over: int) -> Iterator[int]:
         """Until when something was out of order that could concern this pair."""
         for line in self.lines:
-            if line.kind == "trouble" and line.at <= over and line.person in ("", s.person):
-                if line.bot in ("", s.bot):
-                    yield line.until
+            concerns = line.person in ("", s.person) and line.bot in ("", s.bot)
+            if line.kind == "trouble" and line.at <= over and concerns:
+                yield line.until
         known: set[str] = set()
         for line in s.mine:
             if line.kind == "taken" and line.told.get("counts") and line.bot == s.bot and line.id not in known:
@@ -239,7 +241,9 @@ def _written(lines: Iterable[Any]) -> list[int]:
     """When the messages were written that count, newest first; what was said before "forget me" is forgotten."""
     lines = list(lines)
     forgotten = _latest(lines, "forgot")
-    return sorted({e.id: e.written for e in lines if e.told.get("counts") and e.written > forgotten}.values(), reverse=True)
+    return sorted(
+        {e.id: e.written for e in lines if e.told.get("counts") and e.written > forgotten}.values(), reverse=True
+    )
 
 
 def _latest(lines: Iterable[Any], *what: str, unless: str = "") -> int:
@@ -263,7 +267,7 @@ def _allowed(at: int, zones: Sequence[str], hours: tuple[int, int]) -> bool:
 def _longest_run(moments: Sequence[int]) -> int:
     """Seconds of the longest stretch of moments that lie five minutes apart."""
     best = run = 0
-    for before, at in zip(moments, moments[1:], strict=False):
+    for before, at in pairwise(moments):
         run = run + at - before if at - before <= 5 * MINUTE else 0
         best = max(best, run)
     return best
@@ -275,4 +279,3 @@ def _clock(at: int) -> str:
 
 def _who(line: Any) -> str:
     return f"{line.person} at {line.bot}, {_clock(line.at)}"
-

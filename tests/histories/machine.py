@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -39,11 +39,13 @@ from tests.histories.town import (
 
 SOMEBODY = st.sampled_from(NAMES)
 EITHER = st.sampled_from((0, 1))
+OFTEN = st.sampled_from((True, True, True, False))
 RARELY = st.sampled_from((False, False, False, True))
 SENDER_READS = "sender: before BatchGetItem pairs"
+SENDER_JUDGES = "sender: before Query interactions"
 SENDER_STANDS = "sender: before TransactWriteItems"
 SWEEPER_STANDS = "sweeper: before UpdateItem pairs"
-# Where an invocation dies: between the steps that must not come apart, or anywhere.
+# Where an invocation dies: between the steps that must not come apart, or anywhere else (`LUCKS`).
 STEPS = (
     SENDER_READS,
     SENDER_STANDS,
@@ -51,14 +53,32 @@ STEPS = (
     "sender: with Graph's answer unread",
     "sender: after the answer of Graph",
     "sender: before UpdateItem pairs",
-    "sender: ",
     "sweeper: after UpdateItem pairs",
     "sweeper: before SendMessageBatch",
-    "sweeper: ",
+)
+# Where no receipt tells what became of it.
+UNHEARD = (
+    "sender: after TransactWriteItems",
+    "sender: with Graph's answer unread",
+    "sender: after the answer of Graph",
 )
 UNKNOWN = (TIMEOUT, RESET, RESET_UNSENT, BARE_502, BARE_502_SENT, VAGUE)
 REFUSED = (THROTTLED, THROTTLED_BARE, OVERLOADED, UNREACHABLE, BLOCKED, NO_TOKEN)
 
+type Luck = tuple[str, Any, int]
+STANDS = (SENDER_JUDGES, SENDER_STANDS, SWEEPER_STANDS)
+# What goes wrong, how, and the how-manieth time (or minutes).
+LUCKS: tuple[Luck, ...] = (
+    *(("the platform answers", answer, 1) for answer in UNKNOWN + REFUSED),
+    *(("dies", step, 1) for step in STEPS),
+    *(("dies unheard", step, 1) for step in STEPS if step in UNHEARD),
+    *(("dies", step, number) for step, number in (("sender: ", 5), ("sender: ", 14), ("sweeper: ", 6))),
+    *(("stops", (step, act), 1) for step in STANDS for act in ("no", "writes", "deletion", "agent", "pause", "number")),
+    *(("the queue has it", does, 17) for does in ("late", "lost", "twice", "last")),
+    *(("works twice", step, 1) for step in (SENDER_READS, SENDER_STANDS, SWEEPER_STANDS)),
+    *(("AWS's answer is lost to", function, number) for function in ("sender", "sweeper") for number in (3, 6, 11)),
+)
+LUCK = st.sampled_from(LUCKS)
 # Ben lives behind an ocean: his last allowed hour ends in the middle of the night.
 TIMES = {
     "the evening": NOON + 12 * HOUR,
@@ -109,6 +129,7 @@ class Histories(RuleBasedStateMachine):
     town: ClassVar[Town]
     starts: ClassVar[dict[str, Callable[[], None]]]
     counts: ClassVar[Counter[str]]
+    first_luck: ClassVar[Luck]
 
     def _do(self, work: Callable[[], None]) -> None:
         self.town.do(work)
@@ -119,8 +140,9 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(start=st.sampled_from(STARTS))
     def begin(self, start: str) -> None:
-        """Go to a chapter."""
+        """Go to a chapter, where the first bad luck waits."""
         self._do(self.starts[start])
+        self._order(self.first_luck)
 
     # ── people ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -161,9 +183,11 @@ class Histories(RuleBasedStateMachine):
         target = f"{'wamid.' if CHANNEL[bot] == 'whatsapp' else 'm_'}{person}{mine}"
         self.town.does(person, bot, "nothing", kind, target=target)
 
-    @rule(person=SOMEBODY, how=st.sampled_from(("scoped", "scoped", "number", "shy")))
-    def changes_ids(self, person: str, how: str) -> None:
+    @rule(person=st.sampled_from(("ada", "ben", "ben")), how=st.sampled_from(("scoped", "number", "shy")), talks=OFTEN)
+    def changes_ids(self, person: str, how: str, talks: bool) -> None:
         self._do(lambda: self.town.rename(person, how))
+        for bot in PEOPLE[person].bots if talks else ():
+            self._do(lambda bot=bot: self.town.talk(person, bot))
 
     @rule(which=st.integers(0, 24), times=st.integers(1, 3))
     def comes_again(self, which: int, times: int) -> None:
@@ -174,7 +198,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule(
         pair=st.sampled_from(PAIRS),
-        what=st.sampled_from(("pause", "resume", "off", "on", "hours", "publish", "agent", "bot wrote", "handed", "back")),
+        what=st.sampled_from(
+            ("pause", "resume", "off", "on", "hours", "publish", "agent", "bot wrote", "handed", "back")
+        ),
     )
     def the_business(self, pair: tuple[str, str], what: str) -> None:
         person, bot = pair
@@ -195,31 +221,34 @@ class Histories(RuleBasedStateMachine):
         if not waits:
             self._do(self._to_the_bell)
 
-    @rule(answer=st.sampled_from(UNKNOWN + REFUSED), waits=RARELY)
-    def platform_answers(self, answer: str, waits: bool) -> None:
-        self.town.answers.append(answer)
+    @rule(luck=LUCK, waits=RARELY)
+    def bad_luck(self, luck: Luck, waits: bool) -> None:
+        self._order(luck)
         self._at_the_bell(waits)
 
-    @rule(step=st.sampled_from(STEPS), nth=st.integers(1, 3), silent=st.booleans(), waits=RARELY)
-    def dies(self, step: str, nth: int, silent: bool, waits: bool) -> None:
-        if silent:
-            self.town.graph.script((), channel="messenger")
-            self.town.graph.script((), channel="whatsapp")
-        self.town.dies(step, nth)
-        self._at_the_bell(waits)
-
-    @rule(step=st.sampled_from((SENDER_STANDS, SENDER_READS, SWEEPER_STANDS)), waits=RARELY)
-    def works_twice(self, step: str, waits: bool) -> None:
-        self.town.twin(step)
-        self._at_the_bell(waits)
-
-    @rule(
-        step=st.sampled_from((SENDER_STANDS, SENDER_STANDS, SWEEPER_STANDS)),
-        what=st.sampled_from(("no", "writes", "deletion", "agent", "pause", "number")),
-    )
-    def meanwhile(self, step: str, what: str) -> None:
-        self.town.interrupt(step, lambda: self._meanwhile(what))
+    @rule(luck=LUCK)
+    def more_bad_luck(self, luck: Luck) -> None:
+        self._order(luck)
         self._at_the_bell(False)
+
+    def _order(self, luck: Luck) -> None:
+        what, how, number = luck
+        if what == "the platform answers":
+            self.town.answers.append(how)
+        elif what == "the queue has it":
+            self.town.queue_does.append((how, number))
+        elif what == "AWS's answer is lost to":
+            self.town.loses_answer(how, number)
+        elif what == "works twice":
+            self.town.twin(how)
+        elif what == "stops":
+            step, act = how
+            self.town.interrupt(step, lambda: self._meanwhile(act))
+        else:
+            if what == "dies unheard":
+                for channel in ("messenger", "whatsapp"):
+                    self.town.graph.script((), channel=channel)
+            self.town.dies(how, number)
 
     def _meanwhile(self, what: str) -> None:
         """Whom it is about does it, or somebody does it to them."""
@@ -237,16 +266,6 @@ class Histories(RuleBasedStateMachine):
             self.town.operate(bot, "pause")
         else:
             self.town.rename(person, "number")
-
-    @rule(does=st.sampled_from(("twice", "late", "lost", "last")), minutes=st.integers(1, 40), waits=RARELY)
-    def queue_does(self, does: str, minutes: int, waits: bool) -> None:
-        self.town.queue_does.append((does, minutes))
-        self._at_the_bell(waits)
-
-    @rule(left=st.integers(1, 12), function=st.sampled_from(("sender", "sweeper")))
-    def answer_of_aws_is_lost(self, function: str, left: int) -> None:
-        self.town.loses_answer(function, left)
-        self._at_the_bell(False)
 
     @rule(
         what=st.sampled_from(("webhook", "eraser", "receipts", "redrive", "clock", "clock", "outage")),
@@ -302,7 +321,7 @@ class Histories(RuleBasedStateMachine):
         self.counts["histories"] += 1
         found = judge.broken(self.town.lines, LIVES, self.counts)
         odd = {type(failure.error).__name__ for failure in self.town.failures} - _EXPECTED
-        assert not found, "\n".join(found)
+        assert not found, "\n".join((*found, f"the first bad luck: {self.first_luck}"))
         assert not odd, odd
 
     def _end(self) -> None:

@@ -46,22 +46,23 @@ from tests.crash.world import (
 
 ZONES = ("Europe/London", "Europe/Paris", "America/New_York", "America/Chicago")
 NIGHTINGALE, LARK = "5550001", "5550002"
-# One that waits until the last allowed minute, and one that asks for a yes and may write later by template.
+# One that asks for a yes and may write later by template, and one that waits until the last allowed minute.
 _NIGHTINGALE = replace(
     FILM_GUIDE,
     id=NIGHTINGALE,
     channel="whatsapp",
     audience_zones=ZONES,
     ai_is_incidental=True,
-    preferred_silence=23 * HOUR + 30 * MINUTE,
+    preferred_silence=22 * HOUR,
 )
 _LARK = replace(
     _NIGHTINGALE,
     id=LARK,
     consent="opt-in",
-    preferred_silence=22 * HOUR,
+    preferred_silence=22 * HOUR + 30 * MINUTE,
     template=Template("a_word_from_us", "en", category="UTILITY", ttl=12 * HOUR),
 )
+_PAGE = replace(FILM_GUIDE, preferred_silence=DAY)
 CHANNEL = {NIGHTINGALE: "whatsapp", LARK: "whatsapp", PAGE: "messenger"}
 TEMPLATE_LIFE = 12 * HOUR
 OTHER_HOURS = Hours(12 * HOUR, 17 * HOUR)
@@ -171,7 +172,7 @@ class Order:
 class Town(World):
     """A world with a cast, a journal and orders of mischief. Chapters keep all three."""
 
-    cast = (_NIGHTINGALE, _LARK, FILM_GUIDE)
+    cast = (_NIGHTINGALE, _LARK, _PAGE)
     faults = FAULTS | {
         THROTTLED_BARE: {"status": 429, "body": ""},
         **{
@@ -206,7 +207,9 @@ class Town(World):
         # Nor is what was talked about: the guard has its own tests.
         for patch in (
             mock.patch.object(conversation, "judge", lambda *_: conversation.Allowed("en")),
-            mock.patch.object(EmbeddedWriter, "write", lambda *_: Draft("Shall we go on about the film?", "film", "en")),
+            mock.patch.object(
+                EmbeddedWriter, "write", lambda *_: Draft("Shall we go on about the film?", "film", "en")
+            ),
         ):
             self._exits.enter_context(patch)
         return self
@@ -504,10 +507,12 @@ class Town(World):
     def _where(self, asked: Mapping[str, Any]) -> str:
         """As the world does; and note whom the request is about."""
         updates = asked.get("TransactItems") or [{"Update": asked}]
-        key = updates[0].get("Update", {}).get("Key", {})
-        person, bot = self._keys.get(key.get("user", {}).get("S", "")), key.get("bot", {}).get("S", "*")
-        if person and bot != "*":
-            self._about = (person, bot)
+        keys = [updates[0].get("Update", {}).get("Key", {})]
+        keys += [key for table in asked.get("RequestItems", {}).values() for key in table["Keys"]]
+        for key in keys:
+            person, bot = self._keys.get(key.get("user", {}).get("S", "")), key.get("bot", {}).get("S", "*")
+            if person and bot != "*":
+                self._about = (person, bot)
         return super()._where(asked)
 
     # ── the queue ───────────────────────────────────────────────────────────────────────────────────────────
