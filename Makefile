@@ -47,8 +47,8 @@ test: $(DEV) ## Unit, integration and journey tests, under three minutes
 	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
 .PHONY: crash
-crash: $(DEV) ## Every crash point, all pairs of crashes, thousands of random histories: twenty minutes
-	RELANCE_LONG=1 .venv/bin/python -m pytest -s tests/crash $(TESTS)
+crash: $(DEV) ## Every crash point, all pairs of crashes, thousands of histories: an hour
+	RELANCE_LONG=1 .venv/bin/python -m pytest -s tests/crash tests/histories $(TESTS)
 
 .PHONY: lint
 lint: $(DEV) $(SAM) ## Style of the code, and the template

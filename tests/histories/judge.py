@@ -196,7 +196,7 @@ class _Judge:
             if line.kind == "bot" and line.bot == s.bot:
                 yield line.at, line.at
                 state |= line.told
-                is_off = bool(state.get("paused")) or state["mode"] != "live"
+                is_off = bool(state.get("paused") or state.get("stopped")) or state["mode"] != "live"
                 if off is not None and not is_off:
                     yield off, line.at
                 off = (line.at if off is None else off) if is_off else None

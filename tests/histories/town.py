@@ -377,7 +377,7 @@ class Town(World):
             self.tell("bot", bot=bot_id, what=what, told={"paused": True})
         elif what == "resume":
             self.resume(bot_id)
-            self.tell("bot", bot=bot_id, what=what, told={"paused": False})
+            self.tell("bot", bot=bot_id, what=what, told={"paused": False, "stopped": False})
         else:
             (row,) = [row for row in self.bots() if row["id"] == bot_id]
             bot = next(each for each in self.cast if each.id == bot_id)
@@ -392,6 +392,7 @@ class Town(World):
         told = {
             "mode": bot.mode,
             "paused": bool(bot.paused),
+            "stopped": bool(bot.paused),
             "enabled_at": enabled_at,
             "hours": (bot.hours.opens, bot.hours.closes),
             "asks": bot.consent == "opt-in",
@@ -499,7 +500,8 @@ class Town(World):
         if answer == UNREACHABLE and self._holds[0]:
             self.tell("unsent", person=self._holds[0], bot=self._holds[1])
         if answer == NO_TOKEN:
-            self.tell("bot", bot=self._holds[1], what="token refused", told={"paused": True})
+            # Whether relance learns of it is open: its sender may die first.
+            self.tell("bot", bot=self._holds[1], what="token refused", told={"stopped": True})
 
     def _who(self, id_: str, channel: str) -> str:
         return self._keys[user_key(channel, id_, PEPPER.encode())]
