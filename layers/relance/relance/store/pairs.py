@@ -36,6 +36,8 @@ _NOTHING_SPENT = Spent()
 _MERGE_ATTEMPTS = 5
 # How many id changes are followed: nobody changes numbers more often within the life of a conversation.
 _HOPS = 4
+# Keys known of one person, read one after the other: a new number is two new keys, and links last for a year.
+_KEYS_OF_ONE = 16
 # Longer than any cooldown (90 days at most), so that no later mark brings a row's end before it.
 _MARKS_LAST = 180 * DAY
 # That two ids are one person is remembered for a year after it was last told.
@@ -796,7 +798,7 @@ class PairStore:
         absent: set[str] = {user for user, bot in keys if bot == EVERY_BOT} - rows.keys()
         # Whoever has other keys has other rows, too: more reads, and only for them.
         wanted = {key for pair in pairs.values() for key in _accounts(pair)[1:]}
-        for _ in range(_HOPS):
+        for _ in range(_KEYS_OF_ONE):
             wanted |= {key for row in rows.values() for key in _keys(row)}
             wanted -= rows.keys() | absent
             if not wanted:
