@@ -404,8 +404,8 @@ class Town(World):
     def outage(self, seconds: int) -> None:
         """Nothing of the deployment runs for so long; then the sweeper comes back and sees it."""
         self._keep_beating(self.true_now)
+        self.trouble(self.true_now + seconds + CATCHES_UP, what="an outage")
         self.travel(self.true_now + seconds)
-        self.trouble(self.true_now + CATCHES_UP, what="an outage")
         for schedule in self._schedules:
             if self._is_sweeper(schedule):
                 LocalStack._fire(self, schedule)
