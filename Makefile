@@ -49,8 +49,8 @@ test: $(DEV) ## Unit, integration and journey tests, under three minutes
 	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
 .PHONY: crash
-crash: $(DEV) ## Every crash point, all pairs of crashes, thousands of random histories: twenty minutes
-	RELANCE_LONG=1 .venv/bin/python -m pytest -s tests/crash $(TESTS)
+crash: $(DEV) ## Every crash point, all pairs of crashes, thousands of histories: an hour
+	RELANCE_LONG=1 .venv/bin/python -m pytest -s tests/crash tests/histories $(TESTS)
 
 .PHONY: fuzz
 fuzz: $(FUZZ_ENV) ## Bad input for every door, following coverage: FUZZ="whatsapp bot_file --seconds 600"

@@ -1,6 +1,7 @@
 """The pairs table's exact requests, with the tables of template.yaml: register, timer, reservation."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from botocore.awsrequest import AWSResponse
@@ -640,6 +641,39 @@ def test_messages_follow_several_changes_of_id(pairs):
     pair = whatsapp(pairs, OLD, NOW + 1, "number alone")
 
     assert (third, 2) == (pair.user, len(pair.register))
+
+
+def test_the_used_mark_follows_a_change_that_is_told_by_a_key_of_long_ago(pairs, bots):
+    """The number changes last, and leads to the conversation over two ids; what comes again moves nothing back."""
+    third, fourth = "whatsapp#" + "2" * 32, "whatsapp#" + "3" * 32
+    whatsapp(pairs, NEW, NOW - 600, "both", also=OLD)
+    pairs.move(NEW, third, to="third", at=NOW - 600)
+    for i in range(5):
+        pair = whatsapp(pairs, third, NOW - 500 + i, f"m{i}")
+    pairs.start_timer(pair, NOW)
+    pair, someone = stored(pairs, third), pairs.read([Due(third, BOT_ID)], consistent=True)[1][third]
+    assert () == reserve(pairs, bots, pair, someone, published(bots))
+
+    pairs.move(OLD, fourth, to="fourth", at=NOW)
+    pairs.move(NEW, third, to="third", at=NOW - 600)
+    pairs.move(OLD, fourth, to="fourth", at=NOW)
+
+    assert (NOW, 5) == (stored(pairs, fourth).used_at, len(stored(pairs, fourth).register))
+    assert (fourth, "") == (stored(pairs, third).alias, stored(pairs, fourth).alias)
+
+
+def test_whoever_has_changed_ids_often_can_still_be_written_to(pairs, bots):
+    """Each change leaves a key behind; one that was not read would refuse every reservation."""
+    keys = [OLD, NEW, *(f"whatsapp#{n}" + "0" * 31 for n in range(2, 9))]
+    for i in range(5):
+        pair = whatsapp(pairs, OLD, NOW - 500 + i, f"m{i}")
+    pairs.start_timer(pair, NOW)
+    for before, after in pairwise(keys):
+        pairs.move(before, after, to="now", at=NOW - 300)
+
+    pair, someone = stored(pairs, keys[-1]), pairs.read([Due(keys[-1], BOT_ID)], consistent=True)[1][keys[-1]]
+
+    assert () == reserve(pairs, bots, pair, someone, published(bots))
 
 
 def test_a_stop_under_any_key_of_a_person_holds_under_all(pairs):

@@ -17,10 +17,7 @@ from dataclasses import dataclass, replace
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from relance.outcome import Outcome, OutcomeClass
-from relance.pair import Pair
-from relance.send import Result, Sender, Sent
-from relance.store.pairs import Due, PairStore
+from tests import mutants
 from tests.crash.world import (
     BARE_502,
     BARE_502_SENT,
@@ -453,94 +450,26 @@ def first_violation(world: World, story: Story, function: str, answer: str = OK)
     return "nothing"
 
 
-def test_mutant_a_sender_that_reserves_after_it_delivers_is_caught(world, story, monkeypatch):
-    """It dies in between, the queue brings the pair again, and somebody is written to twice."""
-    reserve, deliver = PairStore.reserve, Sender._deliver
-    asked: list[tuple] = []
-
-    def later(pairs: PairStore, *given: object, **named: object) -> tuple[str, ...]:
-        asked.append((pairs, given, named))
-        return ()
-
-    def reserved_last(sender: Sender, *given: object) -> Result:
-        record = Sender._record
-
-        def now(sender: Sender, *recorded: object) -> Result:
-            pairs, judged_pair, named = asked.pop()
-            reserve(pairs, *judged_pair, **named)
-            return record(sender, *recorded)
-
-        with monkeypatch.context() as inner:
-            inner.setattr(Sender, "_record", now)
-            return deliver(sender, *given)
-
-    monkeypatch.setattr(PairStore, "reserve", later)
-    monkeypatch.setattr(Sender, "_deliver", reserved_last)
-    assert first_violation(world, story, "sender").startswith("never two")
+@pytest.mark.parametrize(
+    ("mutant", "function", "answer", "found"),
+    [
+        (mutants.reserves_after_it_delivers, "sender", OK, "never two"),
+        (mutants.repeats_an_unknown_outcome, "sender", RESET, "never two"),
+        (mutants.repeats_what_a_dead_one_had_reserved, "sender", SILENCE, "never two"),
+        (mutants.stops_the_timer_where_it_should_lease_it, "sweeper", OK, "never lost"),
+        (mutants.takes_no_lease, "sender", OK, "one copy a lease"),
+    ],
+    ids=lambda given: given.__name__ if callable(given) else "",
+)
+def test_a_mutant_is_caught_that(world, story, monkeypatch, mutant, function, answer, found):
+    """What is broken, and where it has to die for it to be seen: `tests.mutants` says it."""
+    mutant(monkeypatch)
+    assert first_violation(world, story, function, answer).startswith(found)
 
 
-def test_mutant_a_sender_that_repeats_an_unknown_outcome_is_caught(world, story, monkeypatch):
-    """The connection was reset after the platform had taken the message, and no receipt tells of it.
-
-    With a receipt it is harmless: that takes the mark back before the timer rings again.
-    """
-    record = Sender._record
-
-    def again(sender: Sender, case: object, message: object, outcome: Outcome) -> Result:
-        if outcome.kind is OutcomeClass.UNKNOWN:
-            return sender._release(case, message, outcome, ("", ""))
-        return record(sender, case, message, outcome)
-
-    monkeypatch.setattr(Sender, "_record", again)
-    assert first_violation(world, story, "sender", RESET) == "nothing"
-    monkeypatch.setattr(PairStore, "settle", lambda *_, **__: None)
-    assert first_violation(world, story, "sender", RESET).startswith("never two")
-
-
-def test_mutant_a_sender_that_repeats_what_a_dead_one_had_reserved_is_caught(world, story, monkeypatch):
-    """The same mistake after a crash, when no receipt tells what became of it: nobody was reached, it says."""
-
-    def given_back(sender: Sender, pair: object, now: int) -> Result:
-        if pair is not None and pair.outcome == "reserved":
-            (person,) = sender.pairs.read([Due(pair.user, pair.bot)], consistent=True)[1].values()
-            sender.pairs.release(
-                replace(pair, used_at=None),
-                replace(person, last_follow_up_at=None),
-                follow_up_id=pair.follow_up_id,
-                due_at=now,
-                reason="",
-                now=now,
-                expires_at=now + HOUR,
-            )
-        return Result(Sent.NOTHING_TO_DO)
-
-    monkeypatch.setattr(Sender, "_nothing_to_do", given_back)
-    assert first_violation(world, story, "sender", SILENCE).startswith("never two")
-
-
-def test_mutant_a_sweeper_that_stops_the_timer_where_it_should_lease_it_is_caught(world, story, monkeypatch):
-    """It dies before the queue has the pair, and no timer is left that could ring again."""
-    lease = PairStore.lease
-    monkeypatch.setattr(PairStore, "lease", lambda pairs, pair, until: lease(pairs, pair, until + 365 * 24 * HOUR))
-    assert first_violation(world, story, "sweeper").startswith("never lost")
-
-
-def test_mutant_a_sweeper_without_any_lease_is_caught(world, story, monkeypatch):
-    """Nobody is written to twice, for the reservation holds; but each sweep queues again what is still in flight."""
-    monkeypatch.setattr(PairStore, "lease", lambda *_: True)
-    assert first_violation(world, story, "sender").startswith("one copy a lease")
-
-
-def test_mutant_a_reservation_that_does_not_name_what_was_judged_is_caught(world, story, monkeypatch):
-    """It reads everything anew and takes it as it is: a stop between judging and reserving changes nothing for it."""
-    reserve = PairStore.reserve
-
-    def careless(pairs: PairStore, pair: Pair, person: object, **named: object) -> tuple[str, ...]:
-        due = Due(pair.user, pair.bot)
-        found, persons = pairs.read([due], consistent=True)
-        return reserve(pairs, found[due], replace(persons[due.user], consent_at=END), **named)
-
-    monkeypatch.setattr(PairStore, "reserve", careless)
+def test_a_mutant_is_caught_that_reserves_whatever_has_changed(world, story, monkeypatch):
+    """Not by a crash: the person says stop between two steps."""
+    mutants.reserves_whatever_has_changed(monkeypatch)
     found = set()
     for step in story.of_the_moment:
         if step.name.startswith("sender") and not found:

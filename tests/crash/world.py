@@ -73,7 +73,7 @@ STOP = "STOP"
 OK, REFUSED, UNREACHABLE = "ok", "refused", "unreachable"
 RESET, RESET_UNSENT, TIMEOUT, BARE_502, BARE_502_SENT = "reset", "reset unsent", "timeout", "502", "502 sent"
 CLEAN = frozenset((REFUSED, UNREACHABLE))
-_FAULTS: Mapping[str, Mapping[str, Any]] = {
+FAULTS: Mapping[str, Mapping[str, Any]] = {
     REFUSED: {"code": 613},
     RESET: {"drop": "after_read"},
     RESET_UNSENT: {"drop": "after_read", "accepts": False},
@@ -81,8 +81,7 @@ _FAULTS: Mapping[str, Mapping[str, Any]] = {
     BARE_502_SENT: {"status": 502, "body": "", "accepts": True},
 }
 
-# What a chapter keeps of the stack and of the stand-in, beside tables, queues and the clock.
-_STATE = "failures _deliveries _ringing _fired _considered _heard journal trace crashes excused _acts _keys _said"
+# What a chapter keeps of the stand-in.
 _GRAPH_STATE = "accepted requests _opened _channels _faults _steps _due _scheduled _minted"
 
 
@@ -127,6 +126,11 @@ class World(LocalStack):
     the request took effect, and botocore tries again. `platform()` is asked once for each message (see `OK` ff.).
     """
 
+    cast: tuple[Bot, ...] = (FILM_GUIDE,)
+    faults = FAULTS
+    # What a chapter keeps of the stack, beside tables, queues and the clock.
+    kept = "failures _deliveries _ringing _fired _considered _heard journal trace crashes excused _acts _keys _said"
+
     def __init__(self) -> None:
         super().__init__(start=NOON)
         self._blank()
@@ -169,14 +173,18 @@ class World(LocalStack):
             ),
         ):
             self._exits.enter_context(patch)
-        self.publish(FILM_GUIDE, enabled_at=NOON - 30 * DAY)
+        self._publish_all()
         return self
 
     def reset(self, start: int | None = None) -> None:
-        """A world in which nothing has happened yet, with the same bot."""
+        """A world in which nothing has happened yet, with the same bots."""
         super().reset(start)
         self._blank()
-        self.publish(FILM_GUIDE, enabled_at=NOON - 30 * DAY)
+        self._publish_all()
+
+    def _publish_all(self) -> None:
+        for bot in self.cast:
+            self.publish(bot, enabled_at=NOON - 30 * DAY)
 
     # ── chapters ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -186,7 +194,7 @@ class World(LocalStack):
             raise RuntimeError("a chapter ends when nothing is under way")
         now, passed, request = self.now, self._passed.copy(), next(self._requests)
         items = {name: copy.deepcopy(table.items) for name, table in _tables().items()}
-        mine = {name: copy.copy(getattr(self, name)) for name in _STATE.split()}
+        mine = {name: copy.copy(getattr(self, name)) for name in self.kept.split()}
         theirs = {name: copy.copy(getattr(self.graph, name)) for name in _GRAPH_STATE.split()}
 
         def again() -> None:
@@ -312,14 +320,19 @@ class World(LocalStack):
                 return make_request(endpoint, model, request)
             asked = json.loads(request["body"]) if isinstance(request["body"], bytes) else {}
             what = f"{model.name}{world._where(asked)}"
-            world._step(f"before {what}")
-            answer = make_request(endpoint, model, request)
-            if answer[0].status_code < 300:
-                world._follow(model.name, asked)
-            world._step(f"after {what}")
+            with world._outside():
+                world._step(f"before {what}")
+                answer = make_request(endpoint, model, request)
+                if answer[0].status_code < 300:
+                    world._follow(model.name, asked)
+                world._step(f"after {what}")
             return answer
 
         return watched
+
+    def _outside(self) -> contextlib.AbstractContextManager[None]:
+        """Around what happens outside of the function that asks for it: there its own clock means nothing."""
+        return contextlib.nullcontext()
 
     def _where(self, asked: Mapping[str, Any]) -> str:
         """Which table a request of DynamoDB's is about: `pairs *` is the row of a person, not of a pair."""
@@ -372,14 +385,18 @@ class World(LocalStack):
         def watched(pool: Any, method: str, url: str, *given: Any, **named: Any) -> Any:
             if not world._inside:
                 return urlopen(pool, method, url, *given, **named)
+            with world._outside():
+                return asked(pool, method, url, *given, **named)
+
+        def asked(pool: Any, method: str, url: str, *given: Any, **named: Any) -> Any:
             world._step("before the request to Graph")
             fault = world.platform()
             if fault == UNREACHABLE:
                 world._note("attempt", world._keys[world._reserved[-1]], UNREACHABLE)
                 world._bound[-1] = ""
                 raise urllib3.exceptions.NewConnectionError(SimpleNamespace(host="graph"), "scripted")  # type: ignore[arg-type]
-            if fault in _FAULTS:
-                world.graph.fault(**_FAULTS[fault])
+            if fault in world.faults:
+                world.graph.fault(**world.faults[fault])
             world._times_out = fault == TIMEOUT
             try:
                 response = urlopen(pool, method, url, *given, **named)
@@ -432,13 +449,16 @@ class World(LocalStack):
         tick = self.now - self.now % schedule.period
         last = self._fired.get(schedule.name)
         if self._is_sweeper(schedule) and last is not None and last < tick - schedule.period:
-            _client("dynamodb").update_item(
-                TableName=self.template.name("Bots"),
-                Key={"id": {"S": "*"}},
-                UpdateExpression="SET heartbeat_at = :at",
-                ExpressionAttributeValues={":at": {"N": str(tick - schedule.period)}},
-            )
+            self._keep_beating(tick - schedule.period)
         super()._fire(schedule)
+
+    def _keep_beating(self, at: int) -> None:
+        _client("dynamodb").update_item(
+            TableName=self.template.name("Bots"),
+            Key={"id": {"S": "*"}},
+            UpdateExpression="SET heartbeat_at = :at",
+            ExpressionAttributeValues={":at": {"N": str(at)}},
+        )
 
 
 def _tables() -> Mapping[str, Any]:

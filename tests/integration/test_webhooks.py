@@ -292,6 +292,17 @@ def test_a_stop_is_not_undone_by_writing_again_but_by_a_fresh_yes(stack):
     assert NOW - 100 == the_person(stack)["opted_out_at"]
 
 
+def test_a_stop_taken_by_a_clock_that_is_behind_is_still_younger_than_the_yes_before_it(stack, channel):
+    """Two Lambdas, two clocks: dated by its own, the stop would lose against the yes."""
+    yes = "button" if channel == "whatsapp" else "quick_reply"
+    stack.post(channel, message(channel, kind=yes, text="Yes", payload="RELANCE_YES", at=NOW - 60))
+    stack.travel(NOW - 180)
+
+    stack.post(channel, message(channel, text="STOP", id="m2", at=NOW - 10))
+
+    assert the_person(stack)["opted_out_at"] > the_person(stack)["consent_at"]
+
+
 def test_relances_own_buttons_never_count(stack, channel):
     """They open the window."""
     kind = "button" if channel == "whatsapp" else "quick_reply"

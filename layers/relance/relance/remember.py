@@ -244,8 +244,11 @@ class _Desk:
             self.report.effects[f"signal_{signal.value}"] += 1
 
     def _when(self, event: Event) -> int:
-        """The platform's time, never in the future: a mark from the future could not be answered for years."""
-        return self.now if event.at is None else min(event.at, self.now)
+        """The platform's time, never far in the future: a mark from there could not be answered for years.
+
+        As far as this Lambda's own clock may be behind it is believed: else a stop could be dated before an older yes.
+        """
+        return self.now if event.at is None else min(event.at, self.now + FUTURE_TOLERANCE)
 
     @staticmethod
     def _keys(who: Identity) -> tuple[str, ...]:

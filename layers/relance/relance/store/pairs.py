@@ -40,6 +40,8 @@ _OF_A_USE += ("used_times", "used_opened_at", "used_before", "receipts")
 _MERGE_ATTEMPTS = 5
 # How many id changes are followed: nobody changes numbers more often within the life of a conversation.
 _HOPS = 4
+# Keys known of one person, read one after the other: a new number is two new keys, and links last for a year.
+_KEYS_OF_ONE = 16
 # Longer than any cooldown (90 days at most), so that no later mark brings a row's end before it.
 _MARKS_LAST = 180 * DAY
 # That two ids are one person is remembered for a year after it was last told.
@@ -238,9 +240,19 @@ class PairStore:
             self._db.call("TransactWriteItems", {"TransactItems": [{"Update": alias}, {"Update": linked}, *known]})
         except TransactionRefused:
             self._db.call("TransactWriteItems", {"TransactItems": known})
-            source = text(self._get(number, pair.bot) or {}, "alias") or number
-            return self._move_pair(source, pair.user, pair.bot, to=pair.to, now=now)
+            keys = self._chain(number, pair.bot)
+            return pair if pair.user in keys else self._move_pair(keys[-1], pair.user, pair.bot, to=pair.to, now=now)
         return pair
+
+    def _chain(self, user: str, bot: str) -> list[str]:
+        """The keys that a conversation has had since this one; it lives under the last."""
+        keys = [user]
+        for _ in range(2 * _HOPS):
+            alias = text(self._get(keys[-1], bot) or {}, "alias")
+            if not alias or alias in keys:
+                break
+            keys.append(alias)
+        return keys
 
     def _one_person(self, one: str, other: str, *, expires_at: int) -> list[dict[str, Any]]:
         """Updates that tell each of two keys of the other: every mark under either holds for both."""
@@ -274,9 +286,13 @@ class PairStore:
         moved = []
         for row in rows:
             if text(row, "bot") != EVERY_BOT:
-                source = text(row, "alias") or old
-                if source != new:
-                    moved.append(self._move_pair(source, new, text(row, "bot"), to=to, now=at if now is None else now))
+                # Whoever changes more than once leaves keys behind keys: the used mark lies at their end. A key that
+                # has been passed already comes from a redelivery.
+                keys = self._chain(old, text(row, "bot"))
+                if new not in keys:
+                    moved.append(
+                        self._move_pair(keys[-1], new, text(row, "bot"), to=to, now=at if now is None else now)
+                    )
         return moved
 
     def _rows_of(self, user: str) -> list[Item]:
@@ -836,7 +852,7 @@ class PairStore:
         absent: set[str] = {user for user, bot in keys if bot == EVERY_BOT} - rows.keys()
         # Whoever has other keys has other rows, too: more reads, and only for them.
         wanted = {key for pair in pairs.values() for key in _accounts(pair)[1:]}
-        for _ in range(_HOPS):
+        for _ in range(_KEYS_OF_ONE):
             wanted |= {key for row in rows.values() for key in _keys(row)}
             wanted -= rows.keys() | absent
             if not wanted:
