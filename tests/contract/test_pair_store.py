@@ -216,25 +216,25 @@ def test_no_update_makes_a_ghost(engine, pairs):
     assert [] == engine.rows("Pairs")
 
 
-def test_the_first_lease_that_nobody_answered_is_remembered_until_an_answer(stack, pairs):
+def test_the_first_lease_that_nobody_answered_is_remembered_until_an_answer(engine, pairs):
     """A pair that rings, is queued and fails for ever looks busy: only this tells how long it has been so."""
     for n in range(3):
         pairs.lease(read(pairs) if n else five(pairs), NOW + 600 * (n + 1))
-    leased = ledger(stack)["leased_until"]
+    leased = ledger(engine)["leased_until"]
     pairs.drop(read(pairs), Reason.UNREACHABLE, NOW + 3_000)
-    dropped = ledger(stack)["leased_until"]
+    dropped = ledger(engine)["leased_until"]
     pairs.start_timer(read(pairs), NOW + 9_000)
 
     assert NOW + 600 == leased == dropped
-    assert "leased_until" not in ledger(stack)
+    assert "leased_until" not in ledger(engine)
 
 
-def test_a_wait_answers_a_lease(stack, pairs):
+def test_a_wait_answers_a_lease(engine, pairs):
     """The pair is planned anew: nobody was forgotten."""
     pairs.lease(five(pairs), NOW + 600)
     pairs.wait(read(pairs), NOW + 9_000, Reason.QUIET_HOURS, NOW)
 
-    assert "leased_until" not in ledger(stack)
+    assert "leased_until" not in ledger(engine)
 
 
 # ── marks of a person ────────────────────────────────────────────────────────────────────────────────────────
@@ -382,13 +382,13 @@ def test_a_released_reservation_is_as_if_it_had_never_been(pairs, bots):
     assert () == reserve(pairs, bots, after, person(pairs), bot, "relance:2", NOW + 300)
 
 
-def ledger(stack, user=USER):
+def ledger(engine, user=USER):
     """The pair's row with all it holds."""
-    (row,) = (row for row in stack.pairs() if (row["user"], row["bot"]) == (user, BOT_ID))
+    (row,) = (row for row in engine.rows("Pairs") if (row["user"], row["bot"]) == (user, BOT_ID))
     return row
 
 
-def test_the_ledger_keeps_what_a_reservation_was_judged_on(stack, pairs, bots):
+def test_the_ledger_keeps_what_a_reservation_was_judged_on(engine, pairs, bots):
     """The five messages move out of the register as soon as the person writes back."""
     pair = five(pairs)
     pairs.open_window(USER, BOT_ID, NOW - 40)
@@ -397,22 +397,22 @@ def test_the_ledger_keeps_what_a_reservation_was_judged_on(stack, pairs, bots):
         count(pairs, NOW + 60 + n, f"later{n}")
     pairs.open_window(USER, BOT_ID, NOW + 100)
 
-    kept = ledger(stack)
+    kept = ledger(engine)
     assert list(pair.times) == kept["used_times"]
     assert (NOW - 40, 0) == (kept["used_opened_at"], kept["used_before"])
 
 
-def test_an_earlier_use_is_told_by_the_table_and_not_by_the_sender(stack, pairs, bots):
+def test_an_earlier_use_is_told_by_the_table_and_not_by_the_sender(engine, pairs, bots):
     """A sender that forgot it could not hide it."""
     five(pairs)
     pairs.reserve(read(pairs), person(pairs), **asked(bots))
     again = asked(bots) | {"now": NOW + COOLDOWN, "follow_up_id": "relance:2"}
     assert () == pairs.reserve(read(pairs), person(pairs), **again)
 
-    assert (NOW, NOW + COOLDOWN) == (ledger(stack)["used_before"], ledger(stack)["used_at"])
+    assert (NOW, NOW + COOLDOWN) == (ledger(engine)["used_before"], ledger(engine)["used_at"])
 
 
-def test_a_used_row_is_still_one_write_unit(stack, pairs, bots):
+def test_a_used_row_is_still_one_write_unit(engine, pairs, bots):
     """AWS bills a write by started kilobytes (names and values): what the ledger keeps must not begin a second one."""
     user, account, name = "whatsapp#0123456789abcdef0123456789abcdef", "1" * 17, f"relance:{'f' * 32}"
     for i in range(5):
@@ -423,7 +423,7 @@ def test_a_used_row_is_still_one_write_unit(stack, pairs, bots):
     pairs.reserve(pair, persons[user], **asked(bots) | {"template": "a_template_with_a_name", "follow_up_id": name})
     pairs.record(pair, follow_up_id=name, outcome="accepted", code=131049, message_id=wamid, now=NOW)
     pairs.settle(user, BOT_ID, follow_up_id=name, outcome="delivered", code=None, at=NOW, message_ids=[wamid])
-    size = sum(len(name) + len(str(value)) for name, value in ledger(stack, user).items())
+    size = sum(len(name) + len(str(value)) for name, value in ledger(engine, user).items())
 
     assert size < 900
 
@@ -449,7 +449,7 @@ def test_a_receipt_after_a_release_spends_the_follow_up_after_all(pairs, bots, r
     assert (NOW + 1, receipt) == (read(pairs).used_at, read(pairs).outcome)
 
 
-def test_the_ledger_counts_the_messages_that_the_platform_knows_of_one_follow_up(stack, pairs, bots):
+def test_the_ledger_counts_the_messages_that_the_platform_knows_of_one_follow_up(engine, pairs, bots):
     """Receipts of one message are one, however many; a second message is a second id."""
     pair = five(pairs)
     pairs.reserve(pair, person(pairs), **asked(bots))
@@ -458,7 +458,7 @@ def test_the_ledger_counts_the_messages_that_the_platform_knows_of_one_follow_up
             USER, BOT_ID, follow_up_id="relance:1", outcome="delivered", code=None, at=NOW, message_ids=[message_id]
         )
 
-    assert 2 == len(ledger(stack)["receipts"])
+    assert 2 == len(ledger(engine)["receipts"])
 
 
 def test_only_the_attempt_that_reserved_can_release_or_record(pairs, bots):
@@ -553,7 +553,7 @@ def test_a_conversation_under_the_number_becomes_one_with_the_scoped_id(pairs):
     assert (NEW, 5, OLD) == (pair.user, len(pair.register), pair.former)
 
 
-def test_a_changed_id_keeps_the_used_mark_and_every_mark_of_the_person(stack, pairs, bots):
+def test_a_changed_id_keeps_the_used_mark_and_every_mark_of_the_person(engine, pairs, bots):
     """Design: opt-outs and the used mark must follow the person."""
     for i in range(5):
         pair = whatsapp(pairs, OLD, NOW - 500 + i, f"m{i}")
@@ -568,7 +568,7 @@ def test_a_changed_id_keeps_the_used_mark_and_every_mark_of_the_person(stack, pa
     moved = stored(pairs, NEW)
     someone = pairs.read([Due(NEW, BOT_ID)], consistent=True)[1][NEW]
     assert (NOW, "reserved", "relance:1") == (moved.outcome_at, moved.outcome, moved.follow_up_id)
-    assert list(pair.times) == ledger(stack, NEW)["used_times"]
+    assert list(pair.times) == ledger(engine, NEW)["used_times"]
     assert (NOW, 5, "new") == (moved.used_at, len(moved.register), moved.to)
     assert (NOW, NOW) == (someone.opted_out_at, someone.last_follow_up_at)
     assert NEW == stored(pairs, OLD).alias
