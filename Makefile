@@ -45,7 +45,7 @@ demo: $(DEV) ## A fortnight of conversations on this machine: who is written to,
 	@.venv/bin/relance demo $(DEMO)
 
 .PHONY: test
-test: $(DEV) ## Unit, integration and journey tests, under three minutes
+test: $(DEV) ## Unit, contract and journey tests, crashes, histories, bad input and load: minutes
 	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
 .PHONY: crash

@@ -2,6 +2,7 @@
 
 import random
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass
 
@@ -153,3 +154,30 @@ def test_the_same_pair_never_reads_the_same_again(sent):
         later = (*case.turns, Turn(Side.BOT, NOW, text), Turn(Side.USER, NOW + HOUR, case.turns[0].text))
         again = written(case, later, seed=f"{case.seed}-2")
         assert again != text
+
+
+def page() -> str:
+    """Ten of the messages of each language, for a reader: `python -m tests.unit.writers.test_thousand_personas`."""
+    parts = [
+        "# What the embedded writer says\n\nTen of the messages that `tests/unit/writers/test_thousand_personas.py`"
+        " makes in each language, taken by lot, each\nwith the user's words that it goes on with. Bodies only: the disclosure"
+        " line is added by code.\n"
+    ]
+    for language in LANGUAGES:
+        rows, found = [], 0
+        for case in cases(language):
+            judged = conversation.judge(case.turns, LANGUAGES, NOW)
+            made = isinstance(judged, conversation.Allowed) and judged.language == language and written(case)
+            found += bool(made)
+            if made:
+                draft_made = EmbeddedWriter().write(brief(case))
+                quote = draft_made.topic_quote if isinstance(draft_made, Draft) else ""
+                rows.append(f"| {quote} | {made} |")
+        chosen = random.Random(f"page {language}").sample(rows, 10)
+        table = "\n".join(["| their words | the follow-up |", "| --- | --- |", *chosen])
+        parts.append(f"## {language}\n\n{found} of {PER_LANGUAGE} conversations got a message.\n\n{table}\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
