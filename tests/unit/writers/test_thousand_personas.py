@@ -160,8 +160,8 @@ def page() -> str:
     """Ten of the messages of each language, for a reader: `python -m tests.unit.writers.test_thousand_personas`."""
     parts = [
         "# What the embedded writer says\n\nTen of the messages that `tests/unit/writers/test_thousand_personas.py`"
-        " makes in each language, taken by lot, each\nwith the user's words that it goes on with. Bodies only: the disclosure"
-        " line is added by code.\n"
+        " makes in each language, taken by lot, each\nwith the user's words that it goes on with. Bodies only:"
+        " the disclosure line is added by code.\n"
     ]
     for language in LANGUAGES:
         rows, found = [], 0
