@@ -256,7 +256,7 @@ def live(stack: RecordedStack) -> None:
         for user in people:
             talk(stack, bot, user)
         stack.rows_are_shown = False
-        say(stack, bot, people[READER], at=NOON - 3 * MINUTE, text="a message that others have overtaken")
+        say(stack, bot, people[READER], at=NOON - 3 * MINUTE, text="I like films that are set at the sea")
         stack.rows_are_shown = True
         say(stack, bot, people[STOPPED], at=NOON + 1, text="STOP")
     stack.graph.register_token(f"token-of-{INSTAGRAM.id}", INSTAGRAM.id, channel="instagram", issued=NOON)

@@ -99,7 +99,7 @@ def test_a_grounded_draft_passes() -> None:
             "planter des framboisiers",
         ),
         ("grounded", "Pour tes framboisiers, le pot de Gérard suffit largement.", "planter des framboisiers"),
-        ("grounded", "Pour tes framboisiers, il faut un pot de 40 litres.", "planter des framboisiers"),
+        ("grounded", "Pour tes framboisiers, un pot de 40 litres suffit largement.", "planter des framboisiers"),
         (
             "fresh",
             "Pour les framboisiers, veux-tu une liste de variétés faciles pour ton balcon ?",

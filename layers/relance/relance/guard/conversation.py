@@ -132,8 +132,8 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
 
 
 def _is_doubtful(said: Sequence[str], whole: str) -> bool:
-    """True when a turn touches what is better left alone, or two of them nearly do."""
-    beyond = sorted(_weigh("turns", text, whole) for text in said)
+    """True when a turn touches what is better left alone, or two different ones nearly do."""
+    beyond = sorted(_weigh("turns", text, whole) for text in dict.fromkeys(said))
     return bool(beyond) and (beyond[-1] > 0 or (len(beyond) > 1 and sum(beyond[-2:]) / 2 > -NEARLY))
 
 
