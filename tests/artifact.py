@@ -72,7 +72,12 @@ def environment(function: str, resources: Mapping[str, str], **changes: str) -> 
     properties = built["Resources"][function]["Properties"]
     declared = built["Globals"]["Function"]["Environment"]["Variables"] | properties["Environment"]["Variables"]
     parameters = {name: parameter["Default"] for name, parameter in built["Parameters"].items()} | changes
-    return {
-        name: str({**parameters, **resources}.get(value["Ref"], value["Ref"]) if isinstance(value, dict) else value)
-        for name, value in declared.items()
-    }
+
+    def said(value: Any) -> str:
+        if isinstance(value, dict) and "Fn::If" in value:
+            return said(value["Fn::If"][2])  # a guardrail is asked for by no default
+        if isinstance(value, dict):
+            return str({**parameters, **resources}.get(value["Ref"], value["Ref"]))
+        return str(value)
+
+    return {name: said(value) for name, value in declared.items()}
