@@ -81,9 +81,9 @@ def read(lines: Iterable[str]) -> Weights:
     """
     weight: dict[str, float] = {}
     for line in lines:
-        value, *features = line.rstrip("\n").split("\t")
-        if features:
-            weight.update(dict.fromkeys(features, float(value)))
+        value, *weighed = line.rstrip("\n").split("\t")
+        if weighed:
+            weight.update(dict.fromkeys(weighed, float(value)))
     marks = {name: weight.pop(f"={name}") for name in ("base", "limit", "named")}
     return Weights(weight, **marks)
 
