@@ -4,42 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from local.stack import LocalStack
-from local.webhooks import OWN_APP, build
+from local.webhooks import build
 from relance.answer import _TEXTS, buttons, text
-from relance.bot import Bot
 from relance.channels.graph import BUTTON_TITLE
 from relance.guard.signals import Signal, read
 from relance.interaction import PAYLOAD_STOP
 from relance.pair import EVERY_BOT, Pair
 from relance.persona import LANGUAGES
+from tests.cinema import CINEMA, DAY, HOUR, MOMENT, NOON, talk
 
-NOON = 1_768_478_400
-HOUR, DAY = 3600, 86_400
-MOMENT = NOON + 23 * HOUR
-WORDS = (
-    "Hello, which films are on this week?",
-    "Do you have something with a lighthouse in it?",
-    "I would like to see the old one in black and white",
-    "And is there a matinee for it?",
-    "Tell me more about the lighthouse film some time",
-)
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    languages=("en", "fr"),
-    app_ids=(OWN_APP,),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    contact="the box office, every day from noon",
-    notice=True,
-    enabled_at=0,
-)
+BOT = replace(CINEMA, languages=("en", "fr"), contact="the box office, every day from noon")
 
 
 # ── the words ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,26 +51,16 @@ def test_every_answer_exists_in_every_language_and_is_filled(language, about):
 # ── taps ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def running():
-    """One stack for the module."""
-    with LocalStack(start=NOON) as stack:
-        yield stack
-
-
 @pytest.fixture
-def stack(running):
+def stack(stack):
     """A deployment that has just written to somebody."""
-    running.reset(NOON)
-    running.publish(BOT, enabled_at=NOON - 30 * DAY)
-    for i, words in enumerate(WORDS):
-        at = NOON - (len(WORDS) - 1 - i) * 120
-        running.post("messenger", build("messenger", "text", bot="1001", user="2002", at=at, id=f"m{i}", text=words))
-    running.travel(MOMENT)
-    running.sweep()
-    running.drain()
-    assert 1 == len(running.graph.accepted)
-    return running
+    stack.publish(BOT, enabled_at=NOON - 30 * DAY)
+    talk(stack)
+    stack.travel(MOMENT)
+    stack.sweep()
+    stack.drain()
+    assert 1 == len(stack.graph.accepted)
+    return stack
 
 
 def tap(stack, payload, id="tap", at=None):
@@ -266,10 +230,10 @@ def test_a_typed_question_long_after_a_follow_up_is_meant_for_the_bot(stack):
     assert 1 == len(answers(stack))
 
 
-def test_a_typed_question_where_relance_has_not_written_is_left_to_the_bot(running):
+def test_a_typed_question_where_relance_has_not_written_is_left_to_the_bot(warm_stack):
     """The bot beside us answers people; relance does not barge in."""
-    running.reset(NOON)
-    running.publish(BOT, enabled_at=NOON - 30 * DAY)
-    say(running, ASKED["en"][1])
+    warm_stack.reset(NOON)
+    warm_stack.publish(BOT, enabled_at=NOON - 30 * DAY)
+    say(warm_stack, ASKED["en"][1])
 
-    assert [] == running.graph.accepted
+    assert [] == warm_stack.graph.accepted

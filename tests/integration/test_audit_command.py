@@ -1,6 +1,7 @@
 """`relance audit` against the local stack: what it reads, how gently, what it says, and how it ends."""
 
 import json
+from dataclasses import replace
 
 import boto3
 import pytest
@@ -14,27 +15,13 @@ from local.audit import LINES
 from local.cli_audit import Reader, app
 from local.stack import PEPPER
 from local.webhooks import build
-from relance.bot import Bot
 from relance.pair import user_key
+from tests.cinema import CINEMA, DAY, HOUR, NOON
 
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z
-HOUR, DAY = 3_600, 86_400
 PERSON = "20020020020020"
 CANARY = "kanarienvogel"
 KEY = user_key("messenger", PERSON, PEPPER.encode())
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    languages=("en", "fr"),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
-)
+BOT = replace(CINEMA, languages=("en", "fr"))
 
 
 class CloudFormation:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import botocore.session
 import pytest
@@ -9,16 +10,12 @@ from botocore.config import Config
 
 from local.bedrock import Answer, BedrockStandIn, checks, converse
 from local.stack import LocalStack
-from local.webhooks import OWN_APP, build
-from relance.bot import Bot
 from relance.errors import TemporaryFailure
 from relance.interaction import Side, Turn
 from relance.persona import Brief, Persona
 from relance.writers.bedrock import BedrockWriter
+from tests.cinema import CINEMA, DAY, MOMENT, NOON, talk
 
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z, a Thursday; 13:00 in Paris
-HOUR, DAY = 3600, 86_400
-MOMENT = NOON + 23 * HOUR
 WORDS = (
     "Hello, which films are on this week?",
     "My number is +1 555 0100 1234 by the way, or mail me at someone@example.org",
@@ -33,22 +30,7 @@ GOOD = {
     "language": "en",
 }
 NEEDY = GOOD | {"message": "I missed you so much while the lighthouse film was on. Why did you leave me?"}
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    languages=("en",),
-    app_ids=(OWN_APP,),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
-    enabled_at=0,
-    persona=Persona(voice="A film guide who is brief and precise."),
-)
+BOT = replace(CINEMA, persona=Persona(voice="A film guide who is brief and precise."))
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +60,9 @@ def stack(running, bedrock):
     return running
 
 
-def talk(stack, words=PLAIN):
+def follow_up(stack, words=PLAIN):
     """A conversation whose last message is at noon, and its moment comes."""
-    for i, text in enumerate(words):
-        at = NOON - (len(words) - 1 - i) * 120
-        stack.post("messenger", build("messenger", "text", bot="1001", user="2002", at=at, id=f"m{at}", text=text))
+    talk(stack, words=words)
     stack.travel(MOMENT - 300)
     stack.run_until(MOMENT + 600)
 
@@ -95,7 +75,7 @@ def ledger(stack):
 
 def test_a_good_draft_is_sent_with_its_disclosure_and_its_cost_is_in_the_ledger(stack, bedrock):
     """One call, one check, one message; the ledger knows model, calls and tokens."""
-    talk(stack)
+    follow_up(stack)
 
     (said,) = stack.graph.accepted
     row = ledger(stack)
@@ -108,7 +88,7 @@ def test_a_refused_draft_is_fed_back_once_and_both_calls_are_paid(stack, bedrock
     """The model hears which gate refused; its second sentence may go."""
     bedrock.says(NEEDY, GOOD)
 
-    talk(stack)
+    follow_up(stack)
 
     assert 1 == len(stack.graph.accepted)
     assert 2 == ledger(stack)["model_calls"]
@@ -152,7 +132,7 @@ def test_whatever_else_the_model_says_is_not_sent(stack, bedrock, answer):
     """Bad, empty, truncated, stopped and hostile outputs all end in silence, with a reason in the ledger."""
     bedrock.says(answer)
 
-    talk(stack)
+    follow_up(stack)
 
     assert [] == stack.graph.accepted
     assert "drop" == ledger(stack)["verdict"]
@@ -172,7 +152,7 @@ def test_a_model_that_has_no_time_is_asked_again_later(stack, bedrock, answer):
     """Nothing was reserved, so nothing is lost: the queue brings the pair again and it is sent once."""
     bedrock.script("converse", answer, Answer(converse(json.dumps(GOOD))))
 
-    talk(stack)
+    follow_up(stack)
     stack.run_until(MOMENT + 3600)
 
     assert 1 == len(stack.graph.accepted)
@@ -192,7 +172,7 @@ def test_the_second_line_objects_by_score_and_by_any_fault(stack, bedrock, objec
     """A14: where it is configured, no answer of it is a no."""
     bedrock.script("checks", objection)
 
-    talk(stack)
+    follow_up(stack)
 
     assert [] == stack.graph.accepted
     assert "draft_refused" == ledger(stack)["reason"]
@@ -202,14 +182,14 @@ def test_a_score_below_the_limit_is_no_objection(stack, bedrock):
     """The boundary is 0.2."""
     bedrock.script("checks", Answer(checks(INSULTS=0.19)))
 
-    talk(stack)
+    follow_up(stack)
 
     assert 1 == len(stack.graph.accepted)
 
 
 def test_the_model_is_told_neither_numbers_nor_times_nor_how_often(stack, bedrock):
     """Data minimisation: contact details are taken out; there is no id, no clock, no count in the prompt."""
-    talk(stack)
+    follow_up(stack)
 
     (prompt,) = bedrock.prompts()
     assert "someone@example.org" not in prompt
@@ -222,7 +202,7 @@ def test_the_model_is_told_neither_numbers_nor_times_nor_how_often(stack, bedroc
 
 def test_an_injected_instruction_ends_before_the_model(stack, bedrock):
     """A conversation that gives orders to the machine is held; no model is paid for it."""
-    talk(stack, WORDS)
+    follow_up(stack, WORDS)
 
     assert [] == bedrock.requests == stack.graph.accepted
     assert "safety_hold" == ledger(stack)["reason"]

@@ -3,60 +3,34 @@
 import json
 import time
 from collections import Counter
+from dataclasses import replace
 
 import boto3
 import pytest
 from botocore.client import BaseClient
 
-from local.stack import LocalStack
-from local.webhooks import OWN_APP, WHATSAPP_BUSINESS, build, encode, merge
+from local.webhooks import WHATSAPP_BUSINESS, build, encode, merge
 from relance import observability
-from relance.bot import Bot
 from relance.channels import payload, whatsapp
 from relance.interaction import PAYLOAD_FORGET, PAYLOAD_WHY, Address
 from relance.persona import Persona
 from relance.remember import MOST_EVENTS
 from relance.store.interactions import MOST_ROWS, TooMuch, pair_key
+from tests.cinema import CINEMA, DAY, MOMENT, NOON
 
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z, a Thursday; 13:00 in Paris
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
-MOMENT = NOON + 23 * HOUR
 CHANNELS = ("whatsapp", "messenger", "instagram")
 BOTS = {"whatsapp": "106500000000001", "messenger": "1001", "instagram": "17840000000000001"}
 USERS = {"whatsapp": "12015550123", "messenger": "2002", "instagram": "3003"}
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    languages=("en",),
-    app_ids=(OWN_APP,),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
-    enabled_at=0,
-    persona=Persona(voice="A film guide who is brief and precise."),
-)
+BOT = replace(CINEMA, persona=Persona(voice="A film guide who is brief and precise."))
 # The two writes of a counted message, the timer once, the merge of one that shares its second with another.
 A_MESSAGE = 3
 
 
-@pytest.fixture(scope="module")
-def running():
-    """One stack for the module."""
-    with LocalStack(start=NOON) as stack:
-        yield stack
-
-
 @pytest.fixture
-def stack(running):
+def stack(stack):
     """A fresh deployment with one live bot, at noon."""
-    running.reset(NOON)
-    running.publish(BOT, enabled_at=NOON - 30 * DAY)
-    return running
+    stack.publish(BOT, enabled_at=NOON - 30 * DAY)
+    return stack
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 
 from local.stack import PEPPER, _sqs_record
 from local.webhooks import build, merge
-from relance.bot import Bot
 from relance.erasures import Erasures, Forget, Wish, body
 from relance.interaction import PAYLOAD_YES, Address
 from relance.pair import FOREVER, user_key
@@ -17,27 +16,12 @@ from relance.store.bots import BotStore
 from relance.store.pairs import Due, PairStore
 from relance.store.people import REDELIVERY
 from relance.store.tables import Database
+from tests.cinema import CINEMA, DAY, HOUR, MINUTE, NOON
 
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z
-MINUTE, HOUR, DAY = 60, 3600, 86_400
 CANARY = "kanarienvogel"
 PSID = "2002"
 NUMBER = "12015550123"
 SCOPED = "US.1349000000000001"
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    languages=("en",),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
-    enabled_at=0,
-)
 
 
 def key(id=PSID, channel="messenger"):
@@ -285,7 +269,7 @@ def test_a_yes_given_after_the_request_outlives_a_late_erasure(stack):
 
 def test_a_spent_follow_up_stays_spent(stack):
     """Else an erasure would earn another one."""
-    stack.publish(BOT, enabled_at=NOON - 30 * DAY)
+    stack.publish(CINEMA, enabled_at=NOON - 30 * DAY)
     talk(stack)
     stack.run_until(NOON + 24 * HOUR)
     used_at = the_pair(stack)["used_at"]
@@ -299,7 +283,7 @@ def test_a_spent_follow_up_stays_spent(stack):
 
 def test_a_follow_up_queued_before_the_erasure_is_not_sent(stack):
     """It names a pair that is no more."""
-    stack.publish(BOT, enabled_at=NOON - 30 * DAY)
+    stack.publish(CINEMA, enabled_at=NOON - 30 * DAY)
     talk(stack)
     stack.travel(NOON + 23 * HOUR)
     stack.sweep()
@@ -314,7 +298,7 @@ def test_a_follow_up_queued_before_the_erasure_is_not_sent(stack):
 
 def test_a_sender_that_has_judged_already_cannot_reserve_any_more(stack):
     """The erasure changes what each of the reservation's conditions names."""
-    stack.publish(BOT, enabled_at=NOON - 30 * DAY)
+    stack.publish(CINEMA, enabled_at=NOON - 30 * DAY)
     talk(stack)
     database = Database()
     pairs = PairStore(database, stack.template.name("Pairs"), shards=2)
@@ -341,7 +325,7 @@ def test_a_sender_that_has_judged_already_cannot_reserve_any_more(stack):
 def test_what_a_sender_keeps_while_the_erasure_runs_is_erased_the_next_time(stack):
     """Reserved and being delivered: the erasure is tried again once the sender must have ended."""
     talk(stack)
-    stack.publish(BOT, enabled_at=NOON - 30 * DAY)
+    stack.publish(CINEMA, enabled_at=NOON - 30 * DAY)
     _set(stack, key(), "1001", used_at=NOON, outcome="reserved")
     first = erase(stack, Forget(key(), NOON))
     stack.post("messenger", said(NOON - 1, "f1", f"{CANARY} the follow-up", kind="echo_bot"))
@@ -389,7 +373,7 @@ def test_what_was_said_under_a_former_id_is_forgotten_as_well(stack):
 
 def test_a_conversation_without_a_pair_is_found_through_the_published_bots(stack):
     """Only the bot has written, so nothing was ever counted."""
-    stack.publish(BOT, enabled_at=NOON)
+    stack.publish(CINEMA, enabled_at=NOON)
     stack.post("messenger", said(NOON - 60, "b1", f"{CANARY} our answer", kind="echo_bot"))
     erase(stack, Forget(key()))
 
@@ -538,10 +522,10 @@ def test_the_page_and_the_callback_log_the_code_and_nobodys_id(stack):
 
 def test_an_edited_bot_file_does_not_bring_anything_back(stack):
     """Publishing knows no people."""
-    stack.publish(BOT, enabled_at=NOON - 30 * DAY)
+    stack.publish(CINEMA, enabled_at=NOON - 30 * DAY)
     talk(stack)
     erase(stack, Forget(key(), NOON))
-    stack.publish(replace(BOT, name="Lumina"), enabled_at=NOON - 30 * DAY)
+    stack.publish(replace(CINEMA, name="Lumina"), enabled_at=NOON - 30 * DAY)
     stack.post("messenger", merge([said(NOON - 60, "m9")]))
     stack.run_until(NOON + 2 * DAY)
 

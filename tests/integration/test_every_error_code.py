@@ -12,39 +12,18 @@ import pytest
 from moto.dynamodb.models import dynamodb_backends
 
 from local.stack import ACCOUNT, REGION, LocalStack
-from local.webhooks import OWN_APP, build, merge
-from relance.bot import Bot, Template
+from local.webhooks import build, merge
+from relance.bot import Template
 from relance.outcome import MESSENGER, WHATSAPP
 from relance.pair import EVERY_BOT
 from relance.persona import Persona
+from tests.cinema import CINEMA, DAY, HOUR, MINUTE, MOMENT, NOON, WORDS
 
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z, a Thursday; 13:00 in Paris
-MINUTE, HOUR, DAY = 60, 3600, 86_400
-MOMENT = NOON + 23 * HOUR
 TEMPLATE_MOMENT = NOON + 30 * HOUR  # the window is closed, and in Paris it is 19:00
-WORDS = (
-    "Hello, which films are on this week?",
-    "Do you have something with a lighthouse in it?",
-    "I would like to see the old one in black and white",
-    "And is there a matinee for it?",
-    "Tell me more about the lighthouse film some time",
-)
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
+BOT = replace(
+    CINEMA,
     audience_zones=("Europe/Paris",),
-    languages=("en",),
-    app_ids=(OWN_APP,),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
     ai_is_incidental=True,
-    enabled_at=0,
     persona=Persona(voice="A film guide who is brief and precise."),
 )
 TEMPLATE = Template(name="come_back", language="en_US", category="MARKETING", ttl=12 * HOUR)

@@ -6,25 +6,8 @@ import threading
 import pytest
 
 from local.stack import LocalStack
-from local.webhooks import APP_SECRET, OWN_APP, build, encode, sign
-from relance.bot import Bot
-
-NOON = 1_768_478_400
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    languages=("en",),
-    app_ids=(OWN_APP,),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
-    enabled_at=0,
-)
+from local.webhooks import APP_SECRET, build, encode, sign
+from tests.cinema import CINEMA, NOON
 
 
 class Behind(http.server.ThreadingHTTPServer):
@@ -66,7 +49,7 @@ def behind():
 def in_front(behind):
     """A deployment that Meta calls first."""
     with LocalStack(start=NOON, parameters={"MessengerForwardUrl": behind.url}) as stack:
-        stack.publish(BOT, enabled_at=0)
+        stack.publish(CINEMA, enabled_at=0)
         yield stack
 
 

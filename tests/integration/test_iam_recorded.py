@@ -21,44 +21,19 @@ from botocore.client import BaseClient
 from local.bedrock import BedrockStandIn
 from local.stack import LocalStack
 from local.template import ACCOUNT, REGION, Template
-from local.webhooks import OWN_APP, build
+from local.webhooks import build
 from relance.bot import Bot
 from relance.interaction import PAYLOAD_FORGET, PAYLOAD_WHY
+from tests.cinema import CINEMA, DAY, HOUR, MINUTE, MOMENT, NOON, WORDS
 
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z, a Thursday; 13:00 in Paris
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
-MOMENT = NOON + 23 * HOUR
 EVENTS = Path(__file__).parents[2] / "events"
 FUNCTIONS = tuple(Template().functions)
-WORDS = (
-    "Hello, which films are on this week?",
-    "Do you have something with a lighthouse in it?",
-    "I would like to see the old one in black and white",
-    "And is there a matinee for it?",
-    "Tell me more about the lighthouse film some time",
-)
 DRAFT = {
     "message": "You wanted to hear more about the lighthouse film. Shall I say what it is about?",
     "topic_quote": "more about the lighthouse film",
     "language": "en",
 }
-MESSENGER = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    audience_zones=("Europe/Paris",),
-    languages=("en",),
-    app_ids=(OWN_APP,),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
-    ai_is_incidental=True,
-    enabled_at=0,
-)
+MESSENGER = replace(CINEMA, audience_zones=("Europe/Paris",), ai_is_incidental=True)
 INSTAGRAM = replace(MESSENGER, id="17841400000000001", channel="instagram")
 WHATSAPP = replace(MESSENGER, id="106", channel="whatsapp")
 BOTS = (WHATSAPP, MESSENGER, INSTAGRAM)

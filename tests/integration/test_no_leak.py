@@ -28,7 +28,7 @@ from botocore.exceptions import ClientError
 from local import stack as stack_module
 from local.bedrock import Answer, BedrockStandIn
 from local.stack import PEPPER, VERIFY_TOKEN, LocalStack
-from local.webhooks import APP_SECRET, KINDS, OWN_APP, build, encode
+from local.webhooks import APP_SECRET, KINDS, build, encode
 from relance import events, observability, outbox, receive, remember
 from relance.bot import Bot, Template
 from relance.channels.graph import appsecret_proof
@@ -36,10 +36,8 @@ from relance.channels.login import InstagramLogin, NotRenewed
 from relance.errors import TemporaryFailure
 from relance.interaction import PAYLOAD_FORGET, PAYLOAD_PERSON, PAYLOAD_STOP, PAYLOAD_WHY, PAYLOAD_YES, Address
 from relance.persona import Persona
+from tests.cinema import CINEMA, DAY, HOUR, MINUTE, MOMENT, NOON
 
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z, a Thursday; 13:00 in Paris
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
-MOMENT = NOON + 23 * HOUR
 EVENTS = Path(__file__).parents[2] / "events"
 REFRESH = json.loads((EVENTS / "refresher-schedule.json").read_text(encoding="utf-8"))
 WORDS = (
@@ -55,22 +53,11 @@ DRAFT = {
     "language": "en",
 }
 SECRET_OF_THE_BOT = "bots-own-secret-for-tests"
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
+BOT = replace(
+    CINEMA,
     audience_zones=("Europe/Paris",),
-    languages=("en",),
-    app_ids=(OWN_APP,),
-    consent="soft",
     soft_basis="people asked to be reminded at the tombola",
-    notice=True,
     ai_is_incidental=True,
-    enabled_at=0,
     contact="https://zanzibar.example/contact",
     persona=Persona(voice="A velveteen film guide.", samples={"en": ("Would a marzipan comedy be of use?",)}),
 )

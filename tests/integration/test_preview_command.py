@@ -15,9 +15,8 @@ from local.webhooks import OWN_APP, build
 from relance.guard.draft import GATES
 from relance.persona import Draft, Nothing
 from relance.send import ATTEMPTS
+from tests.cinema import DAY, HOUR, NOON
 
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z, a Thursday; 13:00 in Paris
-HOUR, DAY = 3600, 86_400
 MODEL = "eu.amazon.nova-micro-v1:0"
 WORDS = (
     "Hello, which films are on this week?",

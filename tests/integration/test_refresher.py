@@ -9,24 +9,11 @@ import pytest
 
 from local.graph import TOKEN_LIFE
 from local.webhooks import build
-from relance.bot import Bot
 from relance.persona import Persona
+from tests.cinema import CINEMA, DAY
 
-DAY = 86_400
-BOT = Bot(
-    id="17841400000000001",
-    channel="instagram",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    languages=("en",),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
-    enabled_at=0,
-    persona=Persona(voice="A film guide who is brief and precise."),
+BOT = replace(
+    CINEMA, id="17841400000000001", channel="instagram", persona=Persona(voice="A film guide who is brief and precise.")
 )
 PATH = f"/relance/bots/{BOT.id}"
 EVENT = json.loads((Path(__file__).parents[2] / "events/refresher-schedule.json").read_text(encoding="utf-8"))

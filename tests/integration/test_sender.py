@@ -9,61 +9,19 @@ import boto3
 import pytest
 from botocore.endpoint import Endpoint
 
-from local.stack import LocalStack
 from local.webhooks import OTHER_APP, OWN_APP, build
-from relance.bot import Bot
 from relance.pair import EVERY_BOT
 from relance.persona import Draft, Nothing, Persona
+from tests.cinema import CINEMA, DAY, HOUR, MOMENT, NOON, WORDS, talk
 
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z, a Thursday; 13:00 in Paris
-HOUR, DAY = 3600, 86_400
-MOMENT = NOON + 23 * HOUR
-WORDS = (
-    "Hello, which films are on this week?",
-    "Do you have something with a lighthouse in it?",
-    "I would like to see the old one in black and white",
-    "And is there a matinee for it?",
-    "Tell me more about the lighthouse film some time",
-)
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    languages=("en", "fr"),
-    app_ids=(OWN_APP,),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
-    enabled_at=0,
-    persona=Persona(voice="A film guide who is brief and precise."),
-)
-
-
-@pytest.fixture(scope="module")
-def running():
-    """One stack for the module."""
-    with LocalStack(start=NOON) as stack:
-        yield stack
+BOT = replace(CINEMA, languages=("en", "fr"), persona=Persona(voice="A film guide who is brief and precise."))
 
 
 @pytest.fixture
-def stack(running):
+def stack(stack):
     """A fresh deployment with one live bot, at noon."""
-    running.reset(NOON)
-    running.publish(BOT, enabled_at=NOON - 30 * DAY)
-    return running
-
-
-def talk(stack, user="2002", last=NOON, words=WORDS, bot=BOT, step=120):
-    """A conversation whose last message is at `last`."""
-    for i, text in enumerate(words):
-        at = last - (len(words) - 1 - i) * step
-        body = build(bot.channel, "text", bot=bot.id, user=user, at=at, id=f"m-{user}-{at}", text=text)
-        assert 200 == stack.post(bot.channel, body).status
+    stack.publish(BOT, enabled_at=NOON - 30 * DAY)
+    return stack
 
 
 def come(stack, until=MOMENT + 30 * 60):

@@ -7,26 +7,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.endpoint import Endpoint
 
-from local.stack import LocalStack
 from local.webhooks import build
-from relance.bot import Bot
-
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z, a Thursday; 13:00 in Paris
-HOUR, DAY = 3600, 86_400
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    languages=("en",),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
-    enabled_at=0,
-)
+from tests.cinema import CINEMA, DAY, HOUR, NOON
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,19 +21,11 @@ def credentials():
         yield
 
 
-@pytest.fixture(scope="module")
-def running():
-    """One stack for the module."""
-    with LocalStack(start=NOON) as stack:
-        yield stack
-
-
 @pytest.fixture
-def stack(running):
+def stack(stack):
     """A fresh deployment with one live bot, at noon."""
-    running.reset(NOON)
-    running.publish(BOT, enabled_at=NOON - 30 * DAY)
-    return running
+    stack.publish(CINEMA, enabled_at=NOON - 30 * DAY)
+    return stack
 
 
 def talk(stack, user="2002", last=NOON - 60, messages=5, bot="1001"):
@@ -352,7 +326,7 @@ def test_ten_pairs_go_into_one_queue_request(stack, calls):
 def test_a_bot_that_changed_is_judged_as_it_is_now(stack):
     """Settings are read at each sweep."""
     talk(stack)
-    stack.publish(replace(BOT, mode="off"), enabled_at=0)
+    stack.publish(replace(CINEMA, mode="off"), enabled_at=0)
     stack.travel(NOON + 8 * HOUR)
     stack.sweep()
 

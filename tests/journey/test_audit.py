@@ -12,7 +12,7 @@ import pytest
 from local.audit import LINES, Settings, audit
 from local.cli_audit import Reader, with_follow_ups
 from local.stack import LocalStack
-from local.webhooks import OWN_APP, build
+from local.webhooks import build
 from relance import pair, rules, zones
 from relance import sweep as sweeping
 from relance.bot import Bot
@@ -22,33 +22,9 @@ from relance.send import Sender
 from relance.store import pairs as pair_store
 from relance.store.bots import BotStore
 from relance.store.pairs import PairStore
+from tests.cinema import CINEMA, DAY, HOUR, MOMENT, NOON, WORDS, talk
 
-NOON = 1_768_478_400  # 2026-01-15T12:00:00Z, a Thursday; 13:00 in Paris
-HOUR, DAY = 3_600, 86_400
-MOMENT = NOON + 23 * HOUR
-WORDS = (
-    "Hello, which films are on this week?",
-    "Do you have something with a lighthouse in it?",
-    "I would like to see the old one in black and white",
-    "And is there a matinee for it?",
-    "Tell me more about the lighthouse film some time",
-)
-BOT = Bot(
-    id="1001",
-    channel="messenger",
-    name="Lumen",
-    operator="Cinema Lumen",
-    mode="live",
-    country="US",
-    zone="Europe/Paris",
-    audience_zones=("Europe/Paris",),
-    languages=("en", "fr"),
-    app_ids=(OWN_APP,),
-    consent="soft",
-    soft_basis="people asked to be reminded",
-    notice=True,
-    ai_is_incidental=True,
-)
+BOT = replace(CINEMA, audience_zones=("Europe/Paris",), languages=("en", "fr"), ai_is_incidental=True)
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +40,6 @@ def stack(running):
     running.reset(NOON)
     running.publish(BOT, enabled_at=NOON - 30 * DAY)
     return running
-
-
-def talk(stack, user="2002", last=NOON, words=WORDS, bot=BOT):
-    """A conversation whose last message is at `last`, told as it happens or later."""
-    for n, text in enumerate(words):
-        at = last - (len(words) - 1 - n) * 120
-        body = build(bot.channel, "text", bot=bot.id, user=user, at=at, id=f"m-{user}-{bot.id}-{at}", text=text)
-        assert 200 == stack.post(bot.channel, body).status
 
 
 def say(stack, kind, at=None, user="2002", **more):
