@@ -85,6 +85,19 @@ def test_a_closed_thread_is_left_closed(last: str) -> None:
     assert reason("what is 5 inches in cm", last) == Reason.NO_OPEN_THREAD
 
 
+def test_a_word_or_two_in_answer_to_a_question_of_the_bots_end_nothing() -> None:
+    """A quiz is played in single words; the weights know none of them, which is no reason to think of an end."""
+    played = (
+        Turn(Side.USER, NOW - 500, "trivia pls"),
+        Turn(Side.BOT, NOW - 400, "Which animal has square poo?"),
+        Turn(Side.USER, NOW - 300, "wombat"),
+        Turn(Side.BOT, NOW - 200, "Right! Another one?"),
+    )
+    assert judge((*played, Turn(Side.USER, NOW - 100, "sure")), LANGUAGES, NOW) == Allowed("en")
+    ended = (*played, Turn(Side.USER, NOW - 100, "no thanks"))
+    assert judge(ended, LANGUAGES, NOW) == Refused(Reason.NO_OPEN_THREAD, "open_thread")
+
+
 def test_mere_courtesy_after_an_answer_leaves_nothing_open() -> None:
     """Thanks is an end, unless it answers a question of the bot's."""
     asked = turns("what is the moon phase?")

@@ -29,8 +29,10 @@ _CLEAR_VOICE = 2.0
 _HINT = 1.0
 # Two turns that each come so near the mark are doubtful together.
 NEARLY = 1.0
-# So much more must speak for an end where the words also speak for going on.
+# So much more must speak for an end where the words also speak for going on, and where there are hardly any words: of
+# "wombat" in a quiz the weights know nothing, and nothing is no end.
 SURE = 4.0
+HARDLY_ANY, RATHER_SURE = 2, 1.0
 _AGENT_JOINED = re.compile(r"^\s*\[[^\]]{0,60}\]")
 
 
@@ -180,8 +182,8 @@ def _looks_ended(said: Sequence[str], spoken: Sequence[frozenset[str]]) -> bool:
             return False
         if not _is_courtesy(text):
             # Who names a day for going on has not ended anything, unless the rest of the words says so.
-            goes_on = SURE if "forward" in sections else 0.0
-            return _weigh("endings", text, "\n".join(said)) > goes_on
+            least = SURE if "forward" in sections else RATHER_SURE if len(text.split()) <= HARDLY_ANY else 0.0
+            return _weigh("endings", text, "\n".join(said)) > least
     return False
 
 
