@@ -7,6 +7,7 @@ sides (Wang and Manning 2012), then a logistic regression. The limit is set on t
 """
 
 import argparse
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,13 +24,14 @@ from local.corpus import FAMILIES, examples, fingerprint
 from relance.guard.evidence import LEAST_PARTS, LEAST_ROWS, divisor, features
 from relance.guard.text import words
 from relance.persona import LANGUAGES
+from relance.writers.thread import setting
 
 WEIGHTS = Path(__file__).parent.parent / "layers/relance/relance/guard/weights"
 # The share of harmless examples that may be doubted. The examples are near the line on purpose; of ordinary texts it is
 # less. A conversation has many turns, so each may be doubted less often.
-MAY_BE_DOUBTED = {"messages": 0.047, "turns": 0.032, "endings": 0.05}
+MAY_BE_DOUBTED = {"messages": 0.09, "turns": 0.032, "endings": 0.05, "replies": 0.042, "threads": 0.1}
 # So much lower is the mark for a text in which a phrase was found.
-PHRASE_COUNTS = {"messages": 2.5, "turns": 4.0, "endings": 0.0}
+PHRASE_COUNTS = {"messages": 2.5, "turns": 4.0}
 STRENGTH = 30.0
 # Kinds of which none may be missed (safety.md, section 6) cost so much more than others.
 DEAR = 2.0
@@ -41,7 +43,7 @@ DEAR_CATEGORIES = frozenset(
 SMOOTHING = 0.5
 FOLDS = 5
 # Weights nearer to nought than this are left out: they fill the file and change nothing.
-LEAST_WEIGHT = 0.12
+LEAST_WEIGHT = 0.2
 
 
 # What is weighed in one text: rows of words, parts of words. A part that only one example holds says nothing.
@@ -120,7 +122,7 @@ class Learned:
 def learn(family: str, language: str) -> Learned:
     """Weights from all examples; the limit from texts held out, a fifth at a time."""
     known = examples(family, language)
-    seen = [features(words(each.text)) for each in known]
+    seen = [features(_spelt(family, each.text)) for each in known]
     bad = np.array([each.bad for each in known])
     cost = np.array([DEAR if each.bad and _is_dear(each.heading) else 1.0 for each in known])
     headings = np.array([each.heading for each in known])
@@ -142,6 +144,13 @@ def learn(family: str, language: str) -> Learned:
     )
 
 
+def _spelt(family: str, text: str) -> str:
+    if family != "threads":
+        return words(text)
+    before, quote, after = re.fullmatch(r"(.*)\[(.+)\](.*)", text).groups()
+    return setting(before + quote + after, quote)
+
+
 def _is_dear(heading: str) -> bool:
     return heading.partition(":")[2] in DEAR_CATEGORIES
 
@@ -161,7 +170,7 @@ def write(family: str, language: str, learned: Learned) -> Path:
         "# Positive weights speak for a text that must not be sent, negative ones for a harmless one.",
         f"{learned.base:.3f}\t=base",
         f"{learned.limit:.3f}\t=limit",
-        f"{learned.limit - PHRASE_COUNTS[family]:.3f}\t=named",
+        f"{learned.limit - PHRASE_COUNTS.get(family, 0.0):.3f}\t=named",
         *("\t".join((value, *names)) for value, names in sorted(alike.items(), key=_heaviest_first)),
     ]
     path.write_text("\n".join(body) + "\n", encoding="utf-8")

@@ -1,8 +1,9 @@
 """Hand-written examples of what a follow-up may and must not say, and of what people say, by language and kind.
 
 `messages.*.txt` are bodies of follow-ups under `[block:category]` and `[allow:category]`; `turns.*.txt` are a user's
-turns under `[hold:category]`, `[pause]`, `[closed]` and `[fine:category]`. The `contrast-*` files hold small groups on
-one topic: a `+` line that is harmless and `- category:` lines that are not. All of them are invented.
+turns under `[hold:category]`, `[pause]`, `[closed]` and `[fine:category]`. Files without sections hold small groups on
+one topic: a `+` line that is harmless and `- category:` lines that are not. `replies.*.txt` is what bots answer,
+`threads.*.txt` sentences of users in which a `[quote]` is fit to be shown to them or not. All of it is invented.
 """
 
 import hashlib
@@ -17,7 +18,11 @@ from relance.persona import Brief, Draft, Persona
 from relance.writers.embedded import EmbeddedWriter
 
 CORPUS = Path(__file__).parent
-FAMILIES = ("messages", "turns", "endings")
+# In the order in which they are learned: the writer, whose sentences count as harmless messages, weighs its threads.
+FAMILIES = ("threads", "replies", "messages", "turns", "endings")
+_READS = {"endings": "turns"}
+# A bot that accepts an end or a pause is not careful about anything.
+_NO_CARE = ("bad:pause", "bad:closed")
 # So many harmless turns are put into frames.
 FRAMED = 150
 
@@ -65,10 +70,11 @@ def examples(family: str, language: str) -> list[Example]:
     if family == "messages":
         found |= {text: Example(text, "allow:frame", bad=False) for text in framed(language)}
     for name in corpus_files(language):
-        for heading, text in lines(name):
-            side = _side(family, "messages" in name, heading)
-            if side is not None:
-                found.setdefault(text, Example(text, heading, side))
+        if _READS.get(family, family) in name:
+            for heading, text in lines(name):
+                side = _side(family, heading)
+                if side is not None:
+                    found.setdefault(text, Example(text, heading, side))
     return list(found.values())
 
 
@@ -93,16 +99,16 @@ def framed(language: str) -> list[str]:
     return made
 
 
-def _side(family: str, is_message: bool, heading: str) -> bool | None:
+def _side(family: str, heading: str) -> bool | None:
     """True: must be doubted; False: harmless; None: not for this family."""
     kind = heading.partition(":")[0]
-    if is_message or family == "messages":
-        return kind in ("block", "bad") if is_message and family == "messages" else None
-    if family == "turns":
-        return {"hold": True, "bad": True, "fine": False, "engaged": False, "closed": False, "pause": False}.get(kind)
     if kind in ("closed", "pause"):
-        return True
-    return False if kind in ("fine", "engaged") else None
+        return {"endings": True, "turns": False}.get(family)
+    if kind in ("fine", "engaged", "allow"):
+        return False
+    if family == "endings" or heading in _NO_CARE:
+        return None
+    return True
 
 
 def fingerprint(language: str) -> str:

@@ -28,7 +28,10 @@ _WITH_A_PERSON = 5
 _CLEAR_VOICE = 2.0
 _HINT = 1.0
 # Two turns that each come so near the mark are doubtful together.
-NEARLY = 1.0
+NEARLY = 1.5
+# The bot's answers say how the person's words were meant. A careful one holds alone; one from HEED below its mark on
+# counts against the turns; only plain ones speak for them, up to AT_EASE.
+HEED, AT_EASE = 1.5, 1.0
 # So much more must speak for an end where the words also speak for going on, and where there are hardly any words: of
 # "wombat" in a quiz the weights know nothing, and nothing is no end.
 SURE = 4.0
@@ -117,11 +120,12 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
         return Refused(Reason.HUMAN_OWNS, "human")
     if "hold_injection" in everything:
         return Refused(Reason.SAFETY_HOLD, "safety")
-    if any("bot_careful" in _found("conversation", turn.text, whole) for turn in others):
+    answers = list(dict.fromkeys(turn.text for turn in others))
+    if any("bot_careful" in _found("conversation", text, whole) for text in answers):
         return Refused(Reason.SAFETY_HOLD, "safety")
     if any("pause" in sections for sections in spoken[-_LAST_WORDS:]):
         return Refused(Reason.USER_PAUSE, "open_thread")
-    if _is_doubtful(said, whole):
+    if _is_doubtful(said, answers, whole):
         return Refused(Reason.SAFETY_HOLD, "safety")
 
     if not _is_open(recent, said, spoken):
@@ -133,10 +137,16 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
     return Allowed(language)
 
 
-def _is_doubtful(said: Sequence[str], whole: str) -> bool:
-    """True when a turn touches what is better left alone, or two different ones nearly do."""
-    beyond = sorted(_weigh("turns", text, whole) for text in dict.fromkeys(said))
-    return bool(beyond) and (beyond[-1] > 0 or (len(beyond) > 1 and sum(beyond[-2:]) / 2 > -NEARLY))
+def _is_doubtful(said: Sequence[str], answers: Sequence[str], whole: str) -> bool:
+    """True when a turn touches what is better left alone, or two nearly do; the bot's answers say how."""
+    beyond = sorted((_weigh("turns", text, whole) for text in dict.fromkeys(said)), reverse=True)
+    if not beyond:
+        return False
+    doubt = max(beyond[0], sum(beyond[:2]) / 2 + NEARLY) if len(beyond) > 1 else beyond[0]
+    if not answers:  # not every platform echoes them
+        return doubt > 0
+    care = max(_weigh("replies", text, whole) for text in answers)
+    return care > 0 or doubt + max(care + HEED, -AT_EASE) > 0
 
 
 def _weigh(family: str, text: str, whole: str) -> float:

@@ -42,7 +42,7 @@ _PREAMBLE = re.compile(
     r"(?:here(?: is| are|'s|(?: it| you) (?:is|go))?|voici|aqu[ií] (?:tienes|est[aá]|va|vai)|segue|eis|hier ist|hier)(?: (?:it|this|la|le|o|a|mi|my|your|un|una|uma))?\s*:|"
     r"(?:here(?:'s| is)|voici|aqu[ií] (?:tienes|est[aá])|aqui (?:est[aá]|vai)|segue|eis|hier ist)\b[^.!?\n]{0,60}\b"
     r"(?:message|follow-?up|draft|text|relance|mensaje|seguimiento|mensagem|nachricht|entwurf|texto|brouillon|borrador|rascunho)\b)|"
-    r"\b(?:draft|subject|objet|asunto|assunto|betreff|output|response|answer|r[eé]ponse|respuesta|resposta|antwort|message|mensaje|"
+    r"(?:^|[.!?]\s+)\W*(?:\w+ ){0,2}(?:draft|subject|objet|asunto|assunto|betreff|output|response|answer|r[eé]ponse|respuesta|resposta|antwort|message|mensaje|"
     r"mensagem|nachricht|follow-?up|option|version|note)\s*(?:\d+|[ab])?\s*:",
     re.I,
 )
@@ -148,7 +148,7 @@ _IDENTITY_WORD = re.compile(
 )  # fmt: skip
 _TITLED = re.compile(
     r"\b(?:Mr|Mrs|Ms|Miss|Mme|Mlle|Madame|Monsieur|M\.|Sr|Sra|Srta|Señor|Señora|Senhor|Senhora|Dona|Don|Doña|Herr|Frau)\.? "
-    r"(?!(?:Bovary|Holle|Dalloway|Darcy|Butterfly|Quijote|Quixote|Juan|Giovanni|Bean|Potato|Hyde|Fox|Ripley|Robot|Casmurro|Pantoja|Jourdain|Teste|Hulot|Marple|Poppins|Havisham|Doubtfire)\b)[A-ZÀ-Ý][\w'-]+"
+    r"(?!(?:Bovary|Holle|Dalloway|Darcy|Butterfly|Quijote|Quixote|Juan|Giovanni|Bean|Potato|Hyde|Fox|Ripley|Robot|Casmurro|Pantoja|Jourdain|Teste|Hulot|Marple|Poppins|Havisham|Doubtfire|You|Me|Universe|Saigon|Sunshine|Daisy|Congeniality)\b)[A-ZÀ-Ý][\w'-]+"
 )
 _GREETED = re.compile(
     r"^\s*(?:Hi|Hello|Hey|Dear|Good (?:morning|evening|afternoon)|Bonjour|Salut|Coucou|Bonsoir|Cher|Chère|Hola|Buenas|Buenos días|Querid[oa]|Olá|Oi|Bom dia|Boa tarde|"
@@ -325,7 +325,7 @@ def _emotional_question(candidate: Candidate) -> bool:
 
 
 def _sensitive(candidate: Candidate) -> bool:
-    if candidate.heard & {"crisis", "minor"}:
+    if candidate.heard & {"crisis", "minor"} or "self_harm" in candidate.spoken:
         return True
     return candidate.suspect("sensitive" in candidate.spoken or bool(candidate.topics))
 

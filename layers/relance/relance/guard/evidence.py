@@ -65,9 +65,10 @@ class Weights:
 
         Of a text that somebody spelt out of shape (`k1ll`, `s t o p`) the reading that speaks most against it counts.
         """
-        return max(self._score(reading) for reading in readings(text)) - (self.named if named else self.limit)
+        return max(map(self.score, readings(text))) - (self.named if named else self.limit)
 
-    def _score(self, reading: str) -> float:
+    def score(self, reading: str) -> float:
+        """What a text that is already spelt out weighs."""
         return self.base + sum(
             sum(self.weight.get(feature, 0.0) for feature in found) / divisor(len(found), least)
             for found, least in zip(features(reading), (LEAST_ROWS, LEAST_PARTS), strict=True)
@@ -90,7 +91,11 @@ def read(lines: Iterable[str]) -> Weights:
 
 @cache
 def learned(family: str, language: str) -> Weights:
-    """The weights of `messages` (drafts), `turns` (what users say) or `endings` (last words), read once and kept."""
+    """The weights of a family, read once and kept.
+
+    `messages` are drafts, `turns` what users say, `endings` their last words, `replies` what the bot said to them, and
+    `threads` what the embedded writer would quote.
+    """
     name = f"weights/{family}.{language}.txt"
     with files("relance.guard").joinpath(name).open(encoding="utf-8") as lines:
         return read(lines)

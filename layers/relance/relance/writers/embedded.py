@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from relance.guard.text import words
 from relance.interaction import Side
 from relance.persona import LANGUAGES, Brief, Draft, Nothing
-from relance.writers.thread import Thread, find, speech
+from relance.writers.thread import Thread, find, presentable, speech
 
 # safety.md A2. A sentence that leaves this room is not written, rather than refused behind us.
 SHORTEST, LONGEST = 20, 320
@@ -38,7 +38,8 @@ class EmbeddedWriter:
         """A draft about one thread of the person's own turns, or Nothing when none is good enough. Never raises."""
         if brief.language not in LANGUAGES:
             return Nothing("no sentences in this language")
-        threads = [one for one in find(brief.turns, brief.language) if not _forbidden(one, brief.persona.never)]
+        open_ones = presentable(find(brief.turns, brief.language), brief.language)
+        threads = [one for one in open_ones if not _forbidden(one, brief.persona.never)]
         if not threads:
             return Nothing("no thread to take up")
         own = _one_slot(brief.persona.frames.get(brief.language, ()))

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 
 from relance.guard import signals
+from relance.guard.evidence import learned
 from relance.guard.phrases import PhraseBook, book
 from relance.guard.text import readings, words
 from relance.interaction import Side, Turn
@@ -23,6 +24,8 @@ MOST_WORDS_OF_A_QUESTION = 10
 # How much an utterance speaks for itself; each of the person's later turns with something in it takes OLDER away.
 LATER, QUESTION, WISH, MENTION = 5.0, 4.0, 4.0, 2.0
 OLDER = 0.75
+# How much the fitness of a quote may add: less than a question or a wish is worth.
+MOST_FIT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,15 @@ class Thread:
     """Something to come back to. `words` are literally in one of the person's turns.
 
     `question` is the whole question they are from, with its marks, when it may be quoted as it stands; else empty.
-    `said` is the sentence around them, `worth` orders threads (more is better).
+    `said` is the sentence around them, `worth` orders threads (more is better), `wished` says that they stood behind
+    words like "I want" and "tell me about".
     """
 
     words: str
     question: str
     said: str
     worth: float
+    wished: bool = False
 
 
 _ROLES = ("articles", "possessives", "persons", "times", "dates", "links", "asking", "joints", "hollow", "filler")
@@ -106,13 +111,41 @@ def find(turns: Sequence[Turn], language: str) -> tuple[Thread, ...]:
     age = 0.0
     for text in reversed(own[-LATEST_TURNS:]):
         threads = list(_in_one_turn(text, spoken))
-        found += [Thread(one.words, one.question, one.said, one.worth - age) for one in threads]
+        found += [replace(one, worth=one.worth - age) for one in threads]
         age += OLDER if threads else 0
     found.sort(key=lambda thread: -thread.worth)  # stable: of two equals the later one
     distinct: dict[str, Thread] = {}
     for thread in found:
         distinct.setdefault(words(thread.words), thread)
     return tuple(distinct.values())
+
+
+def presentable(threads: Sequence[Thread], language: str) -> tuple[Thread, ...]:
+    """Those whose words stand by themselves between quotation marks, and say what was meant; the most worthwhile first.
+
+    A clause without its verb and a word that says nothing are weighed and found wanting, and so is many a good one:
+    silence is better than a broken sentence. What was wished for or asked in so many words is not refused.
+    """
+    fit = [
+        replace(one, worth=one.worth + by)
+        for one in threads
+        if (by := _fitness(one, language)) >= 0 or one.wished or one.question == one.said
+    ]
+    return tuple(sorted(fit, key=lambda thread: -thread.worth))
+
+
+def setting(sentence: str, quote: str) -> str:
+    """A quote as its fitness is weighed: spelt out between marks, with the word before it and the word after it."""
+    before, _, after = sentence.partition(quote)
+    begins, ends = words(before).split()[-1:], words(after).split()[:1]
+    return " ".join((f"‹{''.join(begins)}", "<", *words(quote).split(), ">", f"›{''.join(ends)}"))
+
+
+def _fitness(thread: Thread, language: str) -> float:
+    """How well a quote stands by itself, up to MOST_FIT; below nought it does not."""
+    weights = learned("threads", language)
+    beyond = weights.score(setting(thread.said, thread.question or thread.words)) - weights.limit
+    return min(-beyond, MOST_FIT)
 
 
 def around(turns: Sequence[Turn], language: str, most: int) -> tuple[Turn, ...]:
@@ -191,7 +224,7 @@ def _in_one_turn(text: str, spoken: Speech) -> Iterator[Thread]:
             if found is not None:
                 later = any(spoken.is_a(word, "times") for word in _WORD.findall(sentence))
                 bonus = LATER - WISH if later and found.worth >= WISH else 0.0
-                yield Thread(found.words, found.question, sentence.strip(), found.worth + bonus)
+                yield replace(found, said=sentence.strip(), worth=found.worth + bonus)
 
 
 def _in_one_part(part: str, sentence: str, start: int, asks: bool, spoken: Speech) -> Thread | None:
@@ -213,7 +246,7 @@ def _in_one_part(part: str, sentence: str, start: int, asks: bool, spoken: Speec
         for end in sorted(ends_at, reverse=True):
             topic = _span(rest[end:], spoken, wants=wants)
             if topic:
-                return Thread(topic, "", sentence, WISH)
+                return Thread(topic, "", sentence, WISH, wished=True)
     topic = _topic(rest, spoken, asks=asks)
     return Thread(topic, "", sentence, QUESTION if asks else MENTION) if topic else None
 
