@@ -31,7 +31,7 @@ _HINT = 1.0
 NEARLY = 1.5
 # The bot's answers say how the person's words were meant. A careful one holds alone; one from HEED below its mark on
 # counts against the turns; only plain ones speak for them, up to AT_EASE.
-HEED, AT_EASE = 1.5, 1.0
+HEED, AT_EASE = 1.5, 0.5
 # So much more must speak for an end where the words also speak for going on, and where there are hardly any words: of
 # "wombat" in a quiz the weights know nothing, and nothing is no end.
 SURE = 4.0

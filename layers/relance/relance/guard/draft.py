@@ -312,6 +312,8 @@ def _link(candidate: Candidate) -> bool:
 
 
 def _pressure(candidate: Candidate) -> bool:
+    if "ignores_stop" in candidate.spoken:
+        return True
     asks_for_silence = _asks_for_silence(candidate.spoken, candidate.heard)
     return candidate.suspect("pressure" in candidate.spoken or asks_for_silence)
 
