@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from relance.bot import Bot
+from relance.disclosure import compose
 from relance.interaction import Side, Turn
 from relance.persona import Brief, Draft, Persona
 from relance.writers.embedded import EmbeddedWriter
@@ -23,8 +25,8 @@ FAMILIES = ("threads", "replies", "messages", "turns", "endings")
 _READS = {"endings": "turns"}
 # A bot that accepts an end or a pause is not careful about anything.
 _NO_CARE = ("bad:pause", "bad:closed")
-# So many harmless turns are put into frames.
-FRAMED = 150
+# So many harmless turns are put into frames; so many of them stand for follow-ups that were sent.
+FRAMED, OWN = 150, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ def examples(family: str, language: str) -> list[Example]:
     found: dict[str, Example] = {}
     if family == "messages":
         found |= {text: Example(text, "allow:frame", bad=False) for text in framed(language)}
+    if family == "replies":
+        found |= {text: Example(text, "fine:own", bad=False) for text in _own_messages(language)}
     for name in corpus_files(language):
         if _READS.get(family, family) in name:
             for heading, text in lines(name):
@@ -97,6 +101,12 @@ def framed(language: str) -> list[str]:
         if isinstance(draft, Draft):
             made.append(draft.message)
     return made
+
+
+def _own_messages(language: str) -> list[str]:
+    """What relance itself said in a conversation: follow-ups with their disclosure."""
+    bot = Bot(id="", channel="messenger", name="Lumen", operator="Atelier", languages=(language,))
+    return [compose(body, bot=bot, language=language) for body in framed(language)[:OWN]]
 
 
 def _side(family: str, heading: str) -> bool | None:

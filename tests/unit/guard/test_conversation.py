@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relance.answer import text
+from relance.bot import Bot
+from relance.disclosure import compose
 from relance.guard.conversation import Allowed, Refused, judge
 from relance.guard.language import language_of
 from relance.interaction import DAY, Side, Turn
+from relance.pair import Pair
 from relance.persona import LANGUAGES
 from relance.reason import Reason
 
@@ -18,6 +22,21 @@ OPEN = {
     "es": ("¿Cómo se hace un gazpacho?", "con pan duro", "vale, lo pruebo el domingo"),
     "pt": ("Como faço pão de queijo?", "não tenho polvilho azedo", "legal, testo no sábado"),
     "de": ("Wie pflege ich eine Orchidee?", "sie steht am Fenster", "danke, ich probiere es am Wochenende"),
+}
+
+CONSENT = {
+    "en": "May I write to you once, later, if we have not finished?",
+    "fr": "Puis-je vous écrire une fois, plus tard, si nous n'avons pas fini d'en parler ?",
+    "es": "¿Puedo escribirte una vez, más tarde, si no hemos terminado?",
+    "pt": "Posso escrever para você uma vez, mais tarde, se não terminarmos?",
+    "de": "Darf ich Ihnen später einmal schreiben, falls wir nicht fertig geworden sind?",
+}
+FOLLOW_UPS = {
+    "en": "You mentioned “that bark”. I can prepare a short overview whenever you wish; no need to reply otherwise.",
+    "fr": "Sur « la tarte », je peux aller un peu plus loin ou en rester là, comme tu préfères.",
+    "es": "Para «el gazpacho», una comparación breve o unas cuantas ideas pueden ayudar. ¿Qué prefieres?",
+    "pt": "Para “o polvilho”, posso sugerir um próximo passo em poucas linhas. Não há pressa nenhuma.",
+    "de": "Erwähnt hattest du auch „orchidee“. Soll ich das Wichtigste in ein paar Sätzen zusammenfassen?",
 }
 
 
@@ -161,3 +180,15 @@ def test_a_guard_that_fails_refuses() -> None:
 def test_the_language_is_decided_by_a_clear_vote_or_not_at_all(text: str, expected: str | None) -> None:
     """A doubt is no answer."""
     assert language_of(text, LANGUAGES) == expected
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_relance_says_itself_is_no_careful_answer(language: str) -> None:
+    """Its question for consent, its follow-ups with "Reply STOP", its reasons: all are in talks that may go on."""
+    bot = Bot(id="1", channel="messenger", name="Lumen", operator="Le Fanal", contact="the box office")
+    written = compose(FOLLOW_UPS[language], bot=bot, language=language)
+    why = text("why", bot=bot, pair=Pair("", "", used_at=1), language=language)
+    for own in (CONSENT[language], written, why):
+        talk = list(turns(*OPEN[language]))
+        talk.insert(1, Turn(Side.BOT, talk[0].at + 1, own))
+        assert judge(talk, LANGUAGES, NOW) == Allowed(language)

@@ -28,10 +28,10 @@ _WITH_A_PERSON = 5
 _CLEAR_VOICE = 2.0
 _HINT = 1.0
 # Two turns that each come so near the mark are doubtful together.
-NEARLY = 1.5
+NEARLY = 1.0
 # The bot's answers say how the person's words were meant. A careful one holds alone; one from HEED below its mark on
 # counts against the turns; only plain ones speak for them, up to AT_EASE.
-HEED, AT_EASE = 1.5, 0.5
+HEED, AT_EASE = 0.75, 0.5
 # So much more must speak for an end where the words also speak for going on, and where there are hardly any words: of
 # "wombat" in a quiz the weights know nothing, and nothing is no end.
 SURE = 4.0
