@@ -192,3 +192,13 @@ def test_what_relance_says_itself_is_no_careful_answer(language: str) -> None:
         talk = list(turns(*OPEN[language]))
         talk.insert(1, Turn(Side.BOT, talk[0].at + 1, own))
         assert judge(talk, LANGUAGES, NOW) == Allowed(language)
+
+
+def test_a_careful_answer_is_a_second_witness() -> None:
+    """What the person only hinted at the bot had understood; without its answer the same turns say too little."""
+    said = turns("thin long sleeves for a heatwave?", "linen it is, tell me the colours on Sunday")
+    careful = Turn(Side.BOT, said[0].at, "Linen. And please think about telling somebody you trust about your arms.")
+    plain = Turn(Side.BOT, said[0].at, "Linen or a loose rayon blend. Shall I list three colours?")
+    assert judge((said[0], careful, said[1]), LANGUAGES, NOW) == Refused(Reason.SAFETY_HOLD, "safety")
+    assert judge((said[0], plain, said[1]), LANGUAGES, NOW) == Allowed("en")
+    assert judge(said, LANGUAGES, NOW) == Allowed("en")

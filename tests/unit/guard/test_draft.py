@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from relance.bot import Bot
 from relance.guard.draft import judge, judge_text
+from relance.guard.evidence import Weights
 from relance.interaction import Side, Turn
 from relance.persona import Draft, Persona
 
@@ -133,3 +134,20 @@ def test_a_guard_that_fails_refuses() -> None:
 def test_any_text_gets_a_verdict(text: str, language: str) -> None:
     """And a random one is hardly ever a good message; it never raises."""
     assert judge_text(text, language) != "error"
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "gate"),
+    [
+        ("en", "Did the cuts on your arm heal? I have a knitting pattern with long sleeves.", "sensitive"),
+        ("fr", "Tes idées noires vont mieux ? Le patron du gilet est prêt.", "sensitive"),
+        ("en", "I have seen your STOP, but the crossword still has one clue left.", "pressure"),
+        ("fr", "Tu as dit stop, mais la grille a encore une case vide.", "pressure"),
+    ],
+)
+def test_self_harm_and_a_no_passed_over_are_refused_whatever_the_weights_say(
+    language: str, text: str, gate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Absolute: no harmless word around them outweighs these."""
+    monkeypatch.setattr(Weights, "beyond", lambda self, text, named=False: -99.0)
+    assert judge_text(text, language) == gate

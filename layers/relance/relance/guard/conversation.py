@@ -1,4 +1,4 @@
-"""May this conversation be continued at all? Judged by what the user wrote, before anything is written."""
+"""May this conversation be continued at all? Judged by what the user wrote and how the bot answered, before a draft."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -57,8 +57,9 @@ class Refused:
 def judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed | Refused:
     """The policy's gates on a conversation (safety.md 4.2: opt-out, age, human, B13, B14, B15), first refusal wins.
 
-    `turns` are oldest first, `languages` those the bot speaks, `now` epoch seconds. The user's turns decide; the
-    bot's may be missing, because not every platform echoes them. A gate that fails refuses.
+    `turns` are oldest first, `languages` those the bot speaks, `now` epoch seconds. The user's turns decide,
+    with the bot's answers as a second witness; those may be missing, because not every platform echoes them. A gate
+    that fails refuses.
     """
     try:
         return _judge(turns, languages, now)
