@@ -21,7 +21,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from local.corpus import FAMILIES, examples, fingerprint
-from relance.guard.evidence import LEAST_PARTS, LEAST_ROWS, divisor, features
+from relance.guard import ages
+from relance.guard.conversation import BY_THEMSELVES
+from relance.guard.evidence import LEAST_PARTS, LEAST_ROWS, Features, divisor, features
 from relance.guard.text import words
 from relance.persona import LANGUAGES
 from relance.writers.thread import setting
@@ -29,16 +31,26 @@ from relance.writers.thread import setting
 WEIGHTS = Path(__file__).parent.parent / "layers/relance/relance/guard/weights"
 # The share of harmless examples that may be doubted. The examples are near the line on purpose; of ordinary texts it is
 # less. A conversation has many turns, so each may be doubted less often.
-MAY_BE_DOUBTED = {"messages": 0.09, "turns": 0.032, "endings": 0.05, "replies": 0.042, "threads": 0.1}
+MAY_BE_DOUBTED = {
+    "messages": 0.09,
+    "turns": 0.032,
+    "endings": 0.05,
+    "replies": 0.037,
+    "threads": 0.1,
+    "children": 0.06,
+    "stops": 0.002,
+    "persons": 0.002,
+    "households": 0.005,
+}
 # So much lower is the mark for a text in which a phrase was found.
-PHRASE_COUNTS = {"messages": 2.5, "turns": 4.0}
+PHRASE_COUNTS = {"messages": 2.5, "turns": 1.5} | dict.fromkeys(BY_THEMSELVES, 1.0)
 STRENGTH = 30.0
 # Kinds of which none may be missed (safety.md, section 6) cost so much more than others.
 DEAR = 2.0
 DEAR_CATEGORIES = frozenset(
     """sensitive_self_harm ignores_opt_out stop_obstruction pretends_human third_party_data sexual secrecy
-    crisis_explicit crisis_veiled crisis_coded crisis_projected crisis_retracted self_harm eating_disorder minor_stated
-    minor_inferred opt_out human_agent domestic_abuse shared_device owner_deceased""".split()
+    crisis_explicit crisis_veiled crisis_coded crisis_projected crisis_retracted self_harm eating_disorder minor
+    minor_stated minor_inferred opt_out human_agent domestic_abuse shared_device owner_deceased""".split()
 )
 SMOOTHING = 0.5
 FOLDS = 5
@@ -46,8 +58,7 @@ FOLDS = 5
 LEAST_WEIGHT = 0.2
 
 
-# What is weighed in one text: rows of words, parts of words. A part that only one example holds says nothing.
-Found = tuple[frozenset[str], frozenset[str]]
+# A part of a word that only one example holds says nothing.
 LEAST_OFTEN = (1, 2)
 LEAST = (LEAST_ROWS, LEAST_PARTS)
 
@@ -55,7 +66,7 @@ LEAST = (LEAST_ROWS, LEAST_PARTS)
 class Learner:
     """Two blocks of features, their spread, and one regression over both."""
 
-    def fit(self, seen: Sequence[Found], bad: np.ndarray, cost: np.ndarray) -> "Learner":
+    def fit(self, seen: Sequence[Features], bad: np.ndarray, cost: np.ndarray) -> "Learner":
         """Learn from featured texts; `bad` says which of them must be doubted, `cost` how dear a mistake is."""
         self._counters = [
             CountVectorizer(analyzer=_Block(block), binary=True, min_df=least, lowercase=False)
@@ -89,16 +100,16 @@ class _Block:
     def __init__(self, block: int) -> None:
         self._block = block
 
-    def __call__(self, found: Found) -> list[str]:
+    def __call__(self, found: Features) -> list[str]:
         return sorted(found[self._block])
 
 
-def _evened(found: sparse.csr_matrix, seen: Sequence[Found], block: int) -> sparse.csr_matrix:
+def _evened(found: sparse.csr_matrix, seen: Sequence[Features], block: int) -> sparse.csr_matrix:
     """Long texts have more words, not more weight."""
     return sparse.diags([1 / divisor(len(each[block]), LEAST[block]) for each in seen]) @ found
 
 
-def score(weights: tuple[dict[str, float], float], found: Found) -> float:
+def score(weights: tuple[dict[str, float], float], found: Features) -> float:
     """As `evidence.Weights`, of features that are at hand."""
     weight, base = weights
     return base + sum(
@@ -122,7 +133,7 @@ class Learned:
 def learn(family: str, language: str) -> Learned:
     """Weights from all examples; the limit from texts held out, a fifth at a time."""
     known = examples(family, language)
-    seen = [features(_spelt(family, each.text)) for each in known]
+    seen = [features(_spelt(family, each.text, language)) for each in known]
     bad = np.array([each.bad for each in known])
     cost = np.array([DEAR if each.bad and _is_dear(each.heading) else 1.0 for each in known])
     headings = np.array([each.heading for each in known])
@@ -144,7 +155,9 @@ def learn(family: str, language: str) -> Learned:
     )
 
 
-def _spelt(family: str, text: str) -> str:
+def _spelt(family: str, text: str, language: str) -> str:
+    if family == "children":
+        return ages.name(words(text), language)
     if family != "threads":
         return words(text)
     before, quote, after = re.fullmatch(r"(.*)\[(.+)\](.*)", text).groups()

@@ -15,14 +15,22 @@ from pathlib import Path
 
 from relance.bot import Bot
 from relance.disclosure import compose
+from relance.guard.conversation import BY_THEMSELVES
 from relance.interaction import Side, Turn
 from relance.persona import Brief, Draft, Persona
 from relance.writers.embedded import EmbeddedWriter
 
 CORPUS = Path(__file__).parent
 # In the order in which they are learned: the writer, whose sentences count as harmless messages, weighs its threads.
-FAMILIES = ("threads", "replies", "messages", "turns", "endings")
-_READS = {"endings": "turns"}
+FAMILIES = ("threads", "replies", "messages", "turns", "endings", *BY_THEMSELVES)
+_READS = dict.fromkeys(("endings", *BY_THEMSELVES), "turns")
+# These families tell their own kinds from what is harmless, and learn nothing from others.
+_ALONE = {
+    "children": ("minor", "minor_stated", "minor_inferred"),
+    "stops": ("opt_out",),
+    "persons": ("human_agent",),
+    "households": ("domestic_abuse", "shared_device", "owner_deceased"),
+}
 # A bot that accepts an end or a pause is not careful about anything.
 _NO_CARE = ("bad:pause", "bad:closed")
 # So many harmless turns are put into frames; so many of them stand for follow-ups that were sent.
@@ -113,10 +121,14 @@ def _side(family: str, heading: str) -> bool | None:
     """True: must be doubted; False: harmless; None: not for this family."""
     kind = heading.partition(":")[0]
     if kind in ("closed", "pause"):
+        if family in _ALONE:  # who asks for a pause nearly says stop
+            return None if kind == "pause" else False
         return {"endings": True, "turns": False}.get(family)
     if kind in ("fine", "engaged", "allow"):
         return False
     if family == "endings" or heading in _NO_CARE:
+        return None
+    if family in _ALONE and heading.partition(":")[2] not in _ALONE[family]:
         return None
     return True
 

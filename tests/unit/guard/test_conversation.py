@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from relance.answer import text
 from relance.bot import Bot
 from relance.disclosure import compose
+from relance.guard import conversation
 from relance.guard.conversation import Allowed, Refused, judge
 from relance.guard.language import language_of
 from relance.interaction import DAY, Side, Turn
@@ -202,3 +203,47 @@ def test_a_careful_answer_is_a_second_witness() -> None:
     assert judge((said[0], careful, said[1]), LANGUAGES, NOW) == Refused(Reason.SAFETY_HOLD, "safety")
     assert judge((said[0], plain, said[1]), LANGUAGES, NOW) == Allowed("en")
     assert judge(said, LANGUAGES, NOW) == Allowed("en")
+
+
+@pytest.mark.parametrize(
+    "remark",
+    [
+        "my lunchbox smells of orange, mum packs one every day, why do oranges smell",
+        "strike my number off whatever list this lives on",
+        "is there a human at the desk who could look at this booking",
+        "the whole office reads along on this phone, mind",
+    ],
+)
+def test_kinds_of_which_none_may_be_missed_have_weights_of_their_own(
+    remark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child, a stop, a wish for a person, a reader: told in passing to a bot that answers as if nothing was."""
+    monkeypatch.setattr(conversation, "_weigh_turn", lambda *turn: -9.0)
+    said = turns("how do i get candle wax off a table?", remark, "and the drips on the brass?")
+    at_ease = Turn(Side.BOT, said[1].at, "Warm it gently and lift it with a card. Shall I go on?")
+    assert judge((said[0], said[1], at_ease, said[2]), LANGUAGES, NOW) == Refused(Reason.SAFETY_HOLD, "safety")
+    assert judge((said[0], at_ease, said[2]), LANGUAGES, NOW) == Allowed("en")
+
+
+def test_what_only_a_grown_up_says_speaks_against_a_child() -> None:
+    """A remark that alone looks like a child's, and the same beside "my Year 4s"."""
+    remark = "my lunchbox smells of orange, mum packs one every day, why do oranges smell"
+    said = turns("how does bread rise?", remark, "and does it need light?")
+    grown_up = turns("since i retired i bake a lot, how does bread rise?", remark, "and does it need light?")
+    assert judge(said, LANGUAGES, NOW) == Refused(Reason.SAFETY_HOLD, "safety")
+    assert judge(grown_up, LANGUAGES, NOW) == Allowed("en")
+
+
+def test_a_stop_in_the_title_of_a_song_holds_nothing() -> None:
+    """Neither by its phrases nor by its weights, where the person says that it is a song."""
+    talk = turns(
+        "which song goes “don't you write, don't you call, leave me alone”?", "it has a slide guitar", "list three?"
+    )
+    assert judge(talk, LANGUAGES, NOW) == Allowed("en")
+
+
+def test_an_answer_to_a_question_of_the_bots_is_hardly_an_end() -> None:
+    """ "Long" ends nothing where the bot asked "short or long?"."""
+    short = turns("a tongue twister with r, please?")
+    asked = (Turn(Side.BOT, NOW - 500, "Gladly. Short or long?"),)
+    assert judge((*short, *asked, Turn(Side.USER, NOW - 1, "long one")), LANGUAGES, NOW) == Allowed("en")

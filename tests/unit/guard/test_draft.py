@@ -136,6 +136,16 @@ def test_any_text_gets_a_verdict(text: str, language: str) -> None:
     assert judge_text(text, language) != "error"
 
 
+@pytest.mark.parametrize("hidden", ["\u200b", "\u2066", "\u202e", "\ufeff", "\u00ad", "\U000e0041"])
+def test_letters_that_nobody_sees_are_refused_whatever_the_weights_say(
+    hidden: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They can turn a line round or carry words past the gates; the selector of an emoji is none of them."""
+    monkeypatch.setattr(Weights, "beyond", lambda self, text, named=False: -99.0)
+    assert judge_text(f"The light{hidden}house plan is ready whenever you are.", "en") == "shape"
+    assert judge_text("The lighthouse plan is ready whenever you are ❤\ufe0f.", "en") != "shape"
+
+
 @pytest.mark.parametrize(
     ("language", "text", "gate"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from local import evaluation
 from local.corpus import FAMILIES, fingerprint
-from relance.guard.evidence import LEAST_PARTS, features, learned, read
+from relance.guard.evidence import LEAST_PARTS, features, learned, read, spell
 from relance.persona import LANGUAGES
 
 CASES = Path(__file__).parents[2] / "cases"
@@ -15,6 +15,8 @@ WEIGHTS = Path(evaluation.__file__).parent.parent / "layers/relance/relance/guar
 # What the gates have reached on each judging set. They may lose a case or two to a change that is worth it, not more.
 LEAST_CAUGHT = {"messages": 0.93, "conversations": 0.90}
 MOST_REFUSED = {"messages": 0.16, "conversations": 0.25}
+# Of these all that must pass was written to look like a child or a stop.
+LOOK_ALIKES, MOST_LOOK_ALIKES_REFUSED = ("judged-p", "judged-r"), 0.32
 
 
 def test_a_text_is_weighed_by_its_words_rows_and_parts() -> None:
@@ -25,15 +27,15 @@ def test_a_text_is_weighed_by_its_words_rows_and_parts() -> None:
 
 def test_a_phrase_lowers_the_mark_and_the_worst_reading_counts() -> None:
     weights = read(["0.5\t=base\n", "2\t=limit\n", "1\t=named\n", "9.0\tkill\n", "# a comment\n"])
-    assert weights.beyond("a calm line") == -1.5
-    assert weights.beyond("a calm line", named=True) == -0.5
-    assert weights.beyond("k1ll") == weights.beyond("kill") > 0
+    assert weights.beyond(spell("a calm line")) == -1.5
+    assert weights.beyond(spell("a calm line"), named=True) == -0.5
+    assert weights.beyond(spell("k1ll")) == weights.beyond(spell("kill")) > 0
 
 
 def test_few_unknown_words_say_little() -> None:
     """Two parts of a short word weigh as if there were many more."""
     weights = read(["0\t=base\n", "2\t=limit\n", "0\t=named\n", "10\t#^oy\n"])
-    assert weights.beyond("oy") == pytest.approx(10 / LEAST_PARTS**0.5 - 2)
+    assert weights.beyond(spell("oy")) == pytest.approx(10 / LEAST_PARTS**0.5 - 2)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -57,6 +59,7 @@ def test_the_judging_sets_keep_their_bars(path: Path) -> None:
     """Both halves: what must be refused is, and what is harmless is not."""
     kind = path.name.split(".")[1]
     report = evaluation.evaluate(evaluation.read([path]))
-    below = evaluation.below_bars(report, min_caught=LEAST_CAUGHT[kind], max_refused=MOST_REFUSED[kind])
+    most = MOST_LOOK_ALIKES_REFUSED if path.name.startswith(LOOK_ALIKES) else MOST_REFUSED[kind]
+    below = evaluation.below_bars(report, min_caught=LEAST_CAUGHT[kind], max_refused=most)
     assert below == []
     assert report.failures == 0

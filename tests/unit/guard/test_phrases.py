@@ -6,7 +6,7 @@ from relance.guard.phrases import PhraseBook, book
 from relance.guard.text import words
 from relance.persona import LANGUAGES
 
-FAMILIES = ("signals", "topics", "conversation", "draft")
+FAMILIES = ("signals", "topics", "conversation", "draft", "grownups")
 
 
 def _found(line: str, text: str) -> bool:

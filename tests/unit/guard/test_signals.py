@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relance.guard.signals import Signal, read
+from relance.guard.signals import Signal, own_words, read
 
 NOTHING: frozenset[Signal] = frozenset()
 
@@ -186,3 +186,45 @@ def test_reading_is_quick_and_linear() -> None:
     assert _median_seconds((sentence * 3)[:280], 50) < 0.001
     for hostile in ("i want to " * 400, "a b " * 1_000, "no no " * 700, "x" * 4_000, "!?" * 2_000):
         assert _median_seconds(hostile, 3) < 0.1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What film is “leave me alone, never write to me again” from?",
+        "je cherche une vieille chanson qui dit « ne m'écris plus »",
+        "kennst du das Lied, wo sie singt „ruf mich nie wieder an“",
+        "busco el bolero que dice «no me escribas más»",
+        'qual é o samba que diz "não me procure mais"?',
+    ],
+)
+def test_a_stop_that_is_quoted_from_a_song_is_nobodys(text: str) -> None:
+    """Only where the person says that the words are from somewhere; and what is said beside them counts."""
+    assert Signal.OPT_OUT not in read(text)
+    assert Signal.OPT_OUT in read(text.replace("?", "") + ". STOP messaging me")
+    assert own_words(text) != text
+
+
+@pytest.mark.parametrize("text", ["I said “leave me alone”", 'What part of "stop messaging me" is unclear?'])
+def test_a_stop_between_quotation_marks_alone_is_a_stop(text: str) -> None:
+    """Who quotes himself means it."""
+    assert Signal.OPT_OUT in read(text)
+
+
+@pytest.mark.parametrize(
+    ("child", "grown_up"),
+    [
+        ("my homework is due tomorrow, maths again", "since i retired i learn greek, and my homework is due tomorrow"),
+        ("die Lehrerin gibt viel Hausaufgaben auf", "Seit der Rente lerne ich Polnisch, die Lehrerin gibt viel auf"),
+        ("a professora pediu um cartaz", "voltei à faculdade aos 47, a professora pediu um cartaz"),
+    ],
+)
+def test_a_school_word_beside_what_only_a_grown_up_says_makes_no_child(child: str, grown_up: str) -> None:
+    """Teachers, parents and pensioners in a course speak of homework, too."""
+    assert Signal.MINOR in read(child)
+    assert Signal.MINOR not in read(grown_up)
+
+
+def test_a_grown_ups_words_take_back_no_age() -> None:
+    """A child may write from a parent's phone: where a young age is named, the signal stays."""
+    assert Signal.MINOR in read("he's 14, my son, it's him who's typing most days")

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from relance.guard import signals
-from relance.guard.evidence import learned
+from relance.guard import ages, signals
+from relance.guard.evidence import Features, features, learned, spell
 from relance.guard.language import decide, language_of, language_of_turns, scores
 from relance.guard.phrases import book
 from relance.guard.signals import Signal
@@ -27,6 +27,21 @@ _WITH_A_PERSON = 5
 # From so many votes on, a text is taken to be in a language and not in all of them.
 _CLEAR_VOICE = 2.0
 _HINT = 1.0
+# What is told in passing, a school year, a wish for quiet, is lost among all that may be hard about a turn. These
+# kinds, of which none may be missed (safety.md section 6), have weights of their own, and no answer of the bot's speaks
+# for them. (decision 17)
+BY_THEMSELVES = ("children", "stops", "persons", "households")
+# What hints at them (sections of the phrase files) lowers their marks, as it does that of all turns.
+HINTS = {
+    "children": frozenset(("hold_young", "hold_minor")),
+    "stops": frozenset(("hold_optout",)),
+    "persons": frozenset(("hold_handover",)),
+    "households": frozenset(
+        ("hold_device", "hold_reader", "hold_shared", "hold_home", "hold_death", "hold_owner", "hold_owner_gone")
+    ),
+}
+# So much more must speak for a child where somebody said what only a grown-up says: "my Year 4s", "since I retired".
+GROWN_UP = 2.5
 # Two turns that each come so near the mark are doubtful together.
 NEARLY = 1.0
 # The bot's answers say how the person's words were meant. A careful one holds alone; one from HEED below its mark on
@@ -34,8 +49,10 @@ NEARLY = 1.0
 HEED, AT_EASE = 0.75, 0.5
 # So much more must speak for an end where the words also speak for going on, and where there are hardly any words: of
 # "wombat" in a quiz the weights know nothing, and nothing is no end.
-SURE = 4.0
-HARDLY_ANY, RATHER_SURE = 2, 1.0
+SURE = 5.0
+HARDLY_ANY, RATHER_SURE = 2, 2.0
+# … and so much more where they answer a question of the bot's.
+ANSWERING = 2.0
 _AGENT_JOINED = re.compile(r"^\s*\[[^\]]{0,60}\]")
 
 
@@ -126,7 +143,7 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
         return Refused(Reason.SAFETY_HOLD, "safety")
     if any("pause" in sections for sections in spoken[-_LAST_WORDS:]):
         return Refused(Reason.USER_PAUSE, "open_thread")
-    if _is_doubtful(said, answers, whole):
+    if _is_doubtful(said, answers, whole, grown_up=any(map(signals.is_grown_up, said))):
         return Refused(Reason.SAFETY_HOLD, "safety")
 
     if not _is_open(recent, said, spoken):
@@ -138,11 +155,16 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
     return Allowed(language)
 
 
-def _is_doubtful(said: Sequence[str], answers: Sequence[str], whole: str) -> bool:
+def _is_doubtful(said: Sequence[str], answers: Sequence[str], whole: str, *, grown_up: bool) -> bool:
     """True when a turn touches what is better left alone, or two nearly do; the bot's answers say how."""
-    beyond = sorted((_weigh("turns", text, whole) for text in dict.fromkeys(said)), reverse=True)
-    if not beyond:
+    turns = [(text, _language(text, whole), spell(text)) for text in dict.fromkeys(said)]
+    if not turns:
         return False
+    most = dict.fromkeys(BY_THEMSELVES, 0.0) | ({"children": GROWN_UP} if grown_up else {})
+    for text, language, spelt in turns:
+        if len(text.split()) > HARDLY_ANY and _speaks_alone(text, language, spelt, most, whole):
+            return True
+    beyond = sorted((_weigh_turn(*turn, whole) for turn in turns), reverse=True)
     doubt = max(beyond[0], sum(beyond[:2]) / 2 + NEARLY) if len(beyond) > 1 else beyond[0]
     if not answers:  # not every platform echoes them
         return doubt > 0
@@ -150,22 +172,43 @@ def _is_doubtful(said: Sequence[str], answers: Sequence[str], whole: str) -> boo
     return care > 0 or doubt + max(care + HEED, -AT_EASE) > 0
 
 
-def _weigh(family: str, text: str, whole: str) -> float:
-    """How far a turn is beyond the mark of a weights file that holds for it; it is doubted above nought."""
-    named = family == "turns" and bool(
+def _speaks_alone(text: str, language: str, spelt: Sequence[Features], most: Mapping[str, float], whole: str) -> bool:
+    """True when a turn is beyond the mark of a kind with weights of its own; a stop in a song's title is none."""
+    own = signals.own_words(text)
+    as_read = readings(text)
+    with_ages = tuple(ages.name(reading, language) for reading in as_read)
+    found = dict.fromkeys(most, spelt) | {
+        "stops": spelt if own == text else spell(own),
+        "children": spelt if with_ages == as_read else tuple(map(features, with_ages)),
+    }
+    hinted = _found("conversation", text, whole)
+    return any(
+        learned(kind, language).beyond(found[kind], named=bool(hinted & HINTS[kind])) > mark
+        for kind, mark in most.items()
+    )
+
+
+def _weigh_turn(text: str, language: str, spelt: Sequence[Features], whole: str) -> float:
+    """How far a turn is beyond the mark that holds for it: a lower one where a phrase was found."""
+    named = bool(
         _found("topics", text, whole)
         or any(section.startswith("hold") for section in _found("conversation", text, whole))
     )
-    return learned(family, _own_language(text) or _best(scores(whole))).beyond(text, named=named)
+    return learned("turns", language).beyond(spelt, named=named)
+
+
+def _weigh(family: str, text: str, whole: str) -> float:
+    """How far a text is beyond the mark of a weights file; it is doubted above nought."""
+    return learned(family, _language(text, whole)).beyond(spell(text))
+
+
+def _language(text: str, whole: str) -> str:
+    """The language a turn speaks clearly by itself, else that of the conversation: most are too short to tell."""
+    return decide(scores(text), sure=_CLEAR_VOICE) or _best(scores(whole))
 
 
 def _best(voices: Mapping[str, float]) -> str:
     return max(LANGUAGES, key=lambda language: voices[language])
-
-
-def _own_language(text: str) -> str:
-    """The language a turn speaks clearly by itself, else empty: most are too short to tell."""
-    return decide(scores(text), sure=_CLEAR_VOICE) or ""
 
 
 def _is_open(recent: Sequence[Turn], said: Sequence[str], spoken: Sequence[frozenset[str]]) -> bool:
@@ -173,7 +216,7 @@ def _is_open(recent: Sequence[Turn], said: Sequence[str], spoken: Sequence[froze
     if not any(_content(text) for text in said):
         return False
     last, sections = said[-1], spoken[-1]
-    if "closed" in sections or _looks_ended(said, spoken):
+    if "closed" in sections or _looks_ended(said, spoken, answering=_answers_a_question(recent)):
         return "reopened" in sections
     if "forward" in sections or "question" in sections:
         return True
@@ -186,7 +229,7 @@ def _is_open(recent: Sequence[Turn], said: Sequence[str], spoken: Sequence[froze
     return bool(_content(last)) or _answers_a_question(recent)
 
 
-def _looks_ended(said: Sequence[str], spoken: Sequence[frozenset[str]]) -> bool:
+def _looks_ended(said: Sequence[str], spoken: Sequence[frozenset[str]], *, answering: bool) -> bool:
     """True when the last words that are more than a courtesy look like an end or a pause."""
     for text, sections in zip(reversed(said), reversed(spoken), strict=True):
         if "question" in sections:
@@ -194,7 +237,7 @@ def _looks_ended(said: Sequence[str], spoken: Sequence[frozenset[str]]) -> bool:
         if not _is_courtesy(text):
             # Who names a day for going on has not ended anything, unless the rest of the words says so.
             least = SURE if "forward" in sections else RATHER_SURE if len(text.split()) <= HARDLY_ANY else 0.0
-            return _weigh("endings", text, "\n".join(said)) > least
+            return _weigh("endings", text, "\n".join(said)) > least + (ANSWERING if answering else 0.0)
     return False
 
 

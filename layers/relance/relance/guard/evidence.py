@@ -6,7 +6,7 @@ found lowers the bar. Words, rows of words and parts of words each carry a small
 examples (`local/corpus`, by `make learn`). A sum, no more: every weight can be read in the files under `weights/`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,8 +21,16 @@ SHORTEST_PART, LONGEST_PART = 3, 5
 # among many, and two words that nobody has seen before say little.
 LEAST_ROWS, LEAST_PARTS = 15, 80
 
+# What is weighed in one reading of a text: rows of words, parts of words.
+Features = tuple[frozenset[str], frozenset[str]]
 
-def features(reading: str) -> tuple[frozenset[str], frozenset[str]]:
+
+def spell(text: str) -> tuple[Features, ...]:
+    """What is weighed in a text, for each of its readings: several weights may hold for one text."""
+    return tuple(features(reading) for reading in readings(text))
+
+
+def features(reading: str) -> Features:
     """What is weighed in a text that `guard.text` has spelt out: rows of one to three words, and parts of words.
 
     Parts begin with `#`; `^` and `$` are the edges of a word.
@@ -60,18 +68,18 @@ class Weights:
     limit: float
     named: float
 
-    def beyond(self, text: str, *, named: bool = False) -> float:
-        """How far a text is beyond the mark that holds for it; it is doubted above nought. Linear in its length.
+    def beyond(self, spelt: Sequence[Features], *, named: bool = False) -> float:
+        """How far a text (`spell`) is beyond the mark that holds for it; it is doubted above nought. Linear in length.
 
         Of a text that somebody spelt out of shape (`k1ll`, `s t o p`) the reading that speaks most against it counts.
         """
-        return max(map(self.score, readings(text))) - (self.named if named else self.limit)
+        return max(map(self.score, spelt)) - (self.named if named else self.limit)
 
-    def score(self, reading: str) -> float:
-        """What a text that is already spelt out weighs."""
+    def score(self, found: Features) -> float:
+        """What one reading weighs."""
         return self.base + sum(
-            sum(self.weight.get(feature, 0.0) for feature in found) / divisor(len(found), least)
-            for found, least in zip(features(reading), (LEAST_ROWS, LEAST_PARTS), strict=True)
+            sum(self.weight.get(feature, 0.0) for feature in block) / divisor(len(block), least)
+            for block, least in zip(found, (LEAST_ROWS, LEAST_PARTS), strict=True)
         )
 
 
@@ -94,7 +102,8 @@ def learned(family: str, language: str) -> Weights:
     """The weights of a family, read once and kept.
 
     `messages` are drafts, `turns` what users say, `endings` their last words, `replies` what the bot said to them, and
-    `threads` what the embedded writer would quote.
+    `threads` what the embedded writer would quote. `children`, `stops`, `persons` (who want or have one) and
+    `households` (who else is at the phone) are turns of that kind alone.
     """
     name = f"weights/{family}.{language}.txt"
     with files("relance.guard").joinpath(name).open(encoding="utf-8") as lines:

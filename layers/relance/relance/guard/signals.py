@@ -6,6 +6,7 @@ import re
 from enum import StrEnum
 from functools import cache
 
+from relance.guard import ages
 from relance.guard.phrases import PhraseBook, book
 from relance.guard.text import plain, readings
 from relance.interaction import PAYLOAD_STOP
@@ -40,6 +41,10 @@ _STOP_PAYLOAD = re.compile(
     r"desabonn|desinscri|dar(?:se|me)?[ _-]de[ _-]baja|^baja$|^sair$|^salir$|^parar$|^arret$|^stopp$|descadastr|abmeld|abbestell"
 )
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_QUOTATION = re.compile(r"\"[^\"\n]{4,120}\"|«[^»\n]{4,120}»|[“„][^“”„\n]{4,120}[“”]")
+
+
+_QUOTING = "quoting"
 
 
 @cache
@@ -70,8 +75,28 @@ def read(text: str, payload: str = "") -> frozenset[Signal]:
             if _says_only(reading, "forget"):
                 found.update((Signal.FORGET, Signal.OPT_OUT))
             found.update(asked for asked in (Signal.WHY, Signal.PERSON) if _says_only(reading, asked))
-        found.update(Signal(section) for section in _book().found(reading))
+        found.update(Signal(section) for section in _book().found(reading) if section != _QUOTING)
+    if Signal.MINOR in found and is_grown_up(text) and not any(map(ages.named, readings(text))):
+        found.discard(Signal.MINOR)
+    if Signal.OPT_OUT in found and Signal.FORGET not in found and (own := own_words(text)) != text:
+        found -= {Signal.OPT_OUT} - read(own, payload)
     return frozenset(found)
+
+
+def is_grown_up(text: str) -> bool:
+    """True when the text holds what only a grown-up says of himself or herself."""
+    return any(book(f"grownups.{language}").found(reading) for language in LANGUAGES for reading in readings(text))
+
+
+def own_words(text: str) -> str:
+    """The text without what stands between quotation marks, where it says that this is from a song, a film, a sign.
+
+    Only then: "I said \"stop\"" says stop.
+    """
+    own = _QUOTATION.sub(" ", text)
+    if own != text and any(_QUOTING in _book().found(reading) for reading in readings(own)):
+        return own
+    return text
 
 
 def _says_only(reading: str, section: str) -> bool:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from itertools import pairwise
 
 from relance.guard import signals
-from relance.guard.evidence import learned
+from relance.guard.evidence import features, learned
 from relance.guard.phrases import PhraseBook, book
 from relance.guard.text import readings, words
 from relance.interaction import Side, Turn
@@ -144,7 +144,7 @@ def setting(sentence: str, quote: str) -> str:
 def _fitness(thread: Thread, language: str) -> float:
     """How well a quote stands by itself, up to MOST_FIT; below nought it does not."""
     weights = learned("threads", language)
-    beyond = weights.score(setting(thread.said, thread.question or thread.words)) - weights.limit
+    beyond = weights.score(features(setting(thread.said, thread.question or thread.words))) - weights.limit
     return min(-beyond, MOST_FIT)
 
 
