@@ -37,7 +37,7 @@ MAY_BE_DOUBTED = {
     "endings": 0.05,
     "replies": 0.037,
     "threads": 0.1,
-    "children": 0.06,
+    "children": 0.05,
     "stops": 0.002,
     "persons": 0.002,
     "households": 0.005,
