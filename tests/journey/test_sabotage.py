@@ -73,7 +73,7 @@ def test_quiet_hours_that_are_ignored_are_seen(monkeypatch):
 
 def test_a_stop_that_nobody_hears_is_seen(monkeypatch):
     monkeypatch.setattr(signals, "read", lambda *_: frozenset())
-    monkeypatch.setattr(conversation, "_is_doubtful", lambda *_: False)  # which knows a stop by how it looks
+    monkeypatch.setattr(conversation, "_is_doubtful", lambda *_, **__: False)  # which knows a stop by how it looks
     lucia = excerpt(["Lucía Ferrer"], days=4)
     code, promises = judged(lucia)
     assert (code, "never after no" in promises) == (1, True)

@@ -44,9 +44,9 @@ HINTS = {
 GROWN_UP = 2.5
 # Two turns that each come so near the mark are doubtful together.
 NEARLY = 1.0
-# The bot's answers say how the person's words were meant. A careful one holds alone; one from HEED below its mark on
-# counts against the turns; only plain ones speak for them, up to AT_EASE.
-HEED, AT_EASE = 0.75, 0.5
+# The bot's answers say how the person's words were meant. One so far beyond its mark holds alone; one from HEED below
+# it on counts against the turns; only plain ones speak for them, up to AT_EASE.
+CAREFUL, HEED, AT_EASE = 2.0, 0.75, 0.5
 # So much more must speak for an end where the words also speak for going on, and where there are hardly any words: of
 # "wombat" in a quiz the weights know nothing, and nothing is no end.
 SURE = 5.0
@@ -169,7 +169,7 @@ def _is_doubtful(said: Sequence[str], answers: Sequence[str], whole: str, *, gro
     if not answers:  # not every platform echoes them
         return doubt > 0
     care = max(_weigh("replies", text, whole) for text in answers)
-    return care > 0 or doubt + max(care + HEED, -AT_EASE) > 0
+    return care > CAREFUL or doubt + max(care + HEED, -AT_EASE) > 0
 
 
 def _speaks_alone(text: str, language: str, spelt: Sequence[Features], most: Mapping[str, float], whole: str) -> bool:
