@@ -228,3 +228,17 @@ def test_a_school_word_beside_what_only_a_grown_up_says_makes_no_child(child: st
 def test_a_grown_ups_words_take_back_no_age() -> None:
     """A child may write from a parent's phone: where a young age is named, the signal stays."""
     assert Signal.MINOR in read("he's 14, my son, it's him who's typing most days")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ma mamie est à la retraite, elle m'aide pour les devoirs",
+        "Opa ist in Rente und hilft mir bei den Hausaufgaben",
+        "ich trainiere in der E-Jugend",
+        "no meu tempo livre faço o dever de casa",
+    ],
+)
+def test_a_child_may_speak_of_grown_ups(text: str) -> None:
+    """Who is retired, twenty or a coach is somebody else here; the signal stays."""
+    assert Signal.MINOR in read(text)
