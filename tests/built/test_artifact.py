@@ -38,11 +38,11 @@ def test_every_source_has_byte_code_that_is_never_checked_again(build: Path) -> 
 
 
 def test_the_artifact_fits_many_times_over(build: Path) -> None:
-    """AWS's limit for a function with its layers is 250 MB unzipped; a fifth of it is the most we allow ourselves."""
+    """AWS's limit for a function with its layers is 250 MB unzipped; a quarter of it is the most we allow ourselves."""
     layers = sum(
         file.stat().st_size for layer in artifact.LAYERS for file in (build / layer).rglob("*") if file.is_file()
     )
-    assert layers < 50 * MEGABYTE
+    assert layers < 60 * MEGABYTE
     for function in artifact.FUNCTIONS:
         assert sum(file.stat().st_size for file in (build / function).rglob("*") if file.is_file()) < MEGABYTE
 
