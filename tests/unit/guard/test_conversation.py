@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from relance.answer import text
 from relance.bot import Bot
 from relance.disclosure import compose
-from relance.guard import conversation
+from relance.guard import conversation, evidence
 from relance.guard.conversation import Allowed, Refused, judge
+from relance.guard.evidence import Weights, learned
 from relance.guard.language import language_of
 from relance.interaction import DAY, Side, Turn
 from relance.pair import Pair
@@ -218,7 +219,12 @@ def test_kinds_of_which_none_may_be_missed_have_weights_of_their_own(
     remark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A child, a stop, a wish for a person, a reader: told in passing to a bot that answers as if nothing was."""
-    monkeypatch.setattr(conversation, "_weigh_turn", lambda *turn: -9.0)
+    nothing_else = Weights({}, -9.0, 0.0, 0.0)
+    monkeypatch.setattr(
+        conversation,
+        "learned",
+        lambda family, language: nothing_else if family == "turns" else learned(family, language),
+    )
     said = turns("how do i get candle wax off a table?", remark, "and the drips on the brass?")
     at_ease = Turn(Side.BOT, said[1].at, "Warm it gently and lift it with a card. Shall I go on?")
     assert judge((said[0], said[1], at_ease, said[2]), LANGUAGES, NOW) == Refused(Reason.SAFETY_HOLD, "safety")
@@ -247,3 +253,45 @@ def test_an_answer_to_a_question_of_the_bots_is_hardly_an_end() -> None:
     short = turns("a tongue twister with r, please?")
     asked = (Turn(Side.BOT, NOW - 500, "Gladly. Short or long?"),)
     assert judge((*short, *asked, Turn(Side.USER, NOW - 1, "long one")), LANGUAGES, NOW) == Allowed("en")
+
+
+@pytest.mark.parametrize("age", ["9", "11", "thirteen", "16"])
+def test_an_age_is_an_age_however_it_is_written(age: str) -> None:
+    """What the weights know of one they know of all: the number becomes one sign before it is weighed."""
+    assert reason(f"being {age}, i bake bread with grandad") == Reason.SAFETY_HOLD
+
+
+def test_a_word_or_two_are_too_few_to_speak_alone() -> None:
+    """ "With mum" may be said by anybody."""
+    assert reason("who shall i paint next?", "with mum", "and which colours?") is None
+
+
+def test_a_hint_lowers_the_mark_of_its_kind() -> None:
+    """The same remark, with what the phrase files find in it and without."""
+    remark = "my brother reads this too"
+    spelt = evidence.spell(remark)
+    kept = dict.fromkeys(conversation.BY_THEMSELVES, -0.5)
+    assert not conversation._speaks_alone(remark, "en", spelt, frozenset(), kept)
+    assert conversation._speaks_alone(remark, "en", spelt, frozenset(("hold_device",)), kept)
+
+
+def test_an_answer_a_little_beyond_its_mark_holds_nothing_alone() -> None:
+    """A tutor explains grammar; the weights find that a little careful, and the turns say nothing."""
+    asked, answer = turns("say or tell?"), "Say goes with what was said; tell goes with the person."
+    assert 0 < conversation._weigh("replies", answer, "say or tell?") < conversation.CAREFUL
+    talk = (*asked, Turn(Side.BOT, NOW - 500, answer), Turn(Side.USER, NOW - 1, "give me an exercise on it"))
+    assert judge(talk, LANGUAGES, NOW) == Allowed("en")
+
+
+@pytest.mark.parametrize(
+    ("bot", "last"), [("Where shall the map hang?", "in the loft"), ("Name an animal for the riddle.", "otters")]
+)
+def test_an_answer_of_which_the_weights_know_little_is_no_end(bot: str, last: str) -> None:
+    """Alone they would call it one: an answer to a question, and a word or two, need more."""
+    assert conversation._weigh("endings", last, last) > 0
+    talk = (
+        *turns("a treasure map for saturday, please?"),
+        Turn(Side.BOT, NOW - 500, bot),
+        Turn(Side.USER, NOW - 1, last),
+    )
+    assert judge(talk, LANGUAGES, NOW) == Allowed("en")

@@ -33,12 +33,10 @@ _HINT = 1.0
 BY_THEMSELVES = ("children", "stops", "persons", "households")
 # What hints at them (sections of the phrase files) lowers their marks, as it does that of all turns.
 HINTS = {
-    "children": frozenset(("hold_young", "hold_minor")),
+    "children": frozenset(("hold_young",)),
     "stops": frozenset(("hold_optout",)),
     "persons": frozenset(("hold_handover",)),
-    "households": frozenset(
-        ("hold_device", "hold_reader", "hold_shared", "hold_home", "hold_death", "hold_owner", "hold_owner_gone")
-    ),
+    "households": frozenset(("hold_device", "hold_home", "hold_death")),
 }
 # So much more must speak for a child where somebody said what only a grown-up says: "my Year 4s", "since I retired".
 GROWN_UP = 2.5
@@ -143,7 +141,8 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
         return Refused(Reason.SAFETY_HOLD, "safety")
     if any("pause" in sections for sections in spoken[-_LAST_WORDS:]):
         return Refused(Reason.USER_PAUSE, "open_thread")
-    if _is_doubtful(said, answers, whole, grown_up=any(map(signals.is_grown_up, said))):
+    grown_up = any(map(signals.is_grown_up, said))
+    if _is_doubtful(dict(zip(said, spoken, strict=True)), answers, whole, grown_up=grown_up):
         return Refused(Reason.SAFETY_HOLD, "safety")
 
     if not _is_open(recent, said, spoken):
@@ -155,16 +154,22 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
     return Allowed(language)
 
 
-def _is_doubtful(said: Sequence[str], answers: Sequence[str], whole: str, *, grown_up: bool) -> bool:
-    """True when a turn touches what is better left alone, or two nearly do; the bot's answers say how."""
-    turns = [(text, _language(text, whole), spell(text)) for text in dict.fromkeys(said)]
-    if not turns:
+def _is_doubtful(said: Mapping[str, frozenset[str]], answers: Sequence[str], whole: str, *, grown_up: bool) -> bool:
+    """True when a turn touches what is better left alone, or two nearly do; the bot's answers say how.
+
+    `said` gives the user's turns, each with the sections of phrases found in it.
+    """
+    if not said:
         return False
     most = dict.fromkeys(BY_THEMSELVES, 0.0) | ({"children": GROWN_UP} if grown_up else {})
-    for text, language, spelt in turns:
-        if len(text.split()) > HARDLY_ANY and _speaks_alone(text, language, spelt, most, whole):
+    beyond = []
+    for text, sections in said.items():
+        language, spelt = _language(text, whole), spell(text)
+        if len(text.split()) > HARDLY_ANY and _speaks_alone(text, language, spelt, sections, most):
             return True
-    beyond = sorted((_weigh_turn(*turn, whole) for turn in turns), reverse=True)
+        named = bool(_found("topics", text, whole) or any(section.startswith("hold") for section in sections))
+        beyond.append(learned("turns", language).beyond(spelt, named=named))
+    beyond.sort(reverse=True)
     doubt = max(beyond[0], sum(beyond[:2]) / 2 + NEARLY) if len(beyond) > 1 else beyond[0]
     if not answers:  # not every platform echoes them
         return doubt > 0
@@ -172,7 +177,9 @@ def _is_doubtful(said: Sequence[str], answers: Sequence[str], whole: str, *, gro
     return care > CAREFUL or doubt + max(care + HEED, -AT_EASE) > 0
 
 
-def _speaks_alone(text: str, language: str, spelt: Sequence[Features], most: Mapping[str, float], whole: str) -> bool:
+def _speaks_alone(
+    text: str, language: str, spelt: Sequence[Features], sections: frozenset[str], most: Mapping[str, float]
+) -> bool:
     """True when a turn is beyond the mark of a kind with weights of its own; a stop in a song's title is none."""
     own = signals.own_words(text)
     as_read = readings(text)
@@ -181,20 +188,10 @@ def _speaks_alone(text: str, language: str, spelt: Sequence[Features], most: Map
         "stops": spelt if own == text else spell(own),
         "children": spelt if with_ages == as_read else tuple(map(features, with_ages)),
     }
-    hinted = _found("conversation", text, whole)
     return any(
-        learned(kind, language).beyond(found[kind], named=bool(hinted & HINTS[kind])) > mark
+        learned(kind, language).beyond(found[kind], named=bool(sections & HINTS[kind])) > mark
         for kind, mark in most.items()
     )
-
-
-def _weigh_turn(text: str, language: str, spelt: Sequence[Features], whole: str) -> float:
-    """How far a turn is beyond the mark that holds for it: a lower one where a phrase was found."""
-    named = bool(
-        _found("topics", text, whole)
-        or any(section.startswith("hold") for section in _found("conversation", text, whole))
-    )
-    return learned("turns", language).beyond(spelt, named=named)
 
 
 def _weigh(family: str, text: str, whole: str) -> float:

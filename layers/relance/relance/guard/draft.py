@@ -12,7 +12,7 @@ from relance.bot import Bot
 from relance.guard.evidence import learned, spell
 from relance.guard.language import decide, scores
 from relance.guard.phrases import book
-from relance.guard.text import readings, words
+from relance.guard.text import INVISIBLE, readings, words
 from relance.interaction import Side, Turn
 from relance.persona import LANGUAGES, Draft
 
@@ -53,12 +53,9 @@ _ROLE = re.compile(
     r"system prompt|word count|\d+ (?:characters|caract[eè]res|caracteres|zeichen)\b|(?<![\w.])json\b|topic_quote)",
     re.I,
 )
-# Letters that nobody sees, and marks that turn the line round: no honest sentence in these languages has any. The joiner
-# and the selector of emoji are not among them.
-_HIDDEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0e\ufeff\uffa0\U000e0000-\U000e0fff]"
-)
+# What joins and colours an emoji is not seen either, and is honest. All else that nobody sees, or that turns the line
+# round, has no place in a sentence.
+_OF_EMOJI = str.maketrans(dict.fromkeys("\u200d\ufe0f"))
 _WHOLLY_QUOTED = re.compile(r"^\s*[\"“”«„'‘].*[\"“”»‘'’]\s*$", re.S)
 
 
@@ -74,7 +71,7 @@ def _shape(text: str) -> bool:
         or bool(_PLACEHOLDER.search(body))
         or bool(_PREAMBLE.search(body))
         or bool(_ROLE.search(body))
-        or bool(_HIDDEN.search(body))
+        or bool(INVISIBLE.search(body.translate(_OF_EMOJI)))
         or bool(_WHOLLY_QUOTED.match(body))
         or not any(letter.isalpha() for letter in body)
         or any(0xD800 <= ord(letter) <= 0xDFFF for letter in body)

@@ -32,7 +32,7 @@ _SPACED = re.compile(
 _LETTER_AND_SIGN = re.compile(r"[^\W\d_][013457@$!|]{1,3}[^\W\d_]|\b[013457@$][^\W\d_]{2}|[^\W\d_]{2}[013457@$]\b")
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
 _MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]+"
 )
@@ -49,7 +49,7 @@ def plain(text: str) -> str:
     if text.isascii():
         return text.lower().replace("`", "'")
     text = _LONE_SURROGATE.sub(" ", text).translate(_APOSTROPHES)
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))[:MAX_CHARACTERS]
+    text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))[:MAX_CHARACTERS]
     text = _MARKS.sub("", unicodedata.normalize("NFD", text.casefold()))
     return text if text.isascii() else text.translate(_LOOK_ALIKES)
 
