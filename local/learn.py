@@ -24,6 +24,7 @@ from local.corpus import FAMILIES, examples, fingerprint
 from relance.guard import ages
 from relance.guard.conversation import BY_THEMSELVES
 from relance.guard.evidence import LEAST_PARTS, LEAST_ROWS, Features, divisor, features
+from relance.guard.shorthand import spelt_out
 from relance.guard.text import words
 from relance.persona import LANGUAGES
 from relance.writers.thread import setting
@@ -33,14 +34,15 @@ WEIGHTS = Path(__file__).parent.parent / "layers/relance/relance/guard/weights"
 # less. A conversation has many turns, so each may be doubted less often.
 MAY_BE_DOUBTED = {
     "messages": 0.09,
-    "turns": 0.032,
+    "turns": 0.036,
     "endings": 0.05,
     "replies": 0.037,
     "threads": 0.1,
-    "children": 0.05,
+    "children": 0.055,
     "stops": 0.002,
     "persons": 0.002,
     "households": 0.005,
+    "crises": 0.0075,
 }
 # So much lower is the mark for a text in which a phrase was found.
 PHRASE_COUNTS = {"messages": 2.5, "turns": 1.5} | dict.fromkeys(BY_THEMSELVES, 1.0)
@@ -54,8 +56,10 @@ DEAR_CATEGORIES = frozenset(
 )
 SMOOTHING = 0.5
 FOLDS = 5
-# Weights nearer to nought than this are left out: they fill the file and change nothing.
+# Weights nearer to nought than this are left out: they fill the file and change nothing. Of all turns there are so many
+# features that more may go.
 LEAST_WEIGHT = 0.2
+LEAST_WEIGHT_OF = {"turns": 0.4}
 
 
 # A part of a word that only one example holds says nothing.
@@ -86,11 +90,11 @@ class Learner:
         self._regression.fit(sparse.hstack(blocks).tocsr(), bad, sample_weight=balanced)
         return self
 
-    def weights(self) -> tuple[dict[str, float], float]:
-        """Weight by feature, and the base."""
+    def weights(self, least: float) -> tuple[dict[str, float], float]:
+        """Weight by feature, and the base; without weights nearer to nought than `least`."""
         names = [name for counter in self._counters for name in counter.get_feature_names_out()]
         values = self._regression.coef_[0] * np.concatenate(self._spread)
-        kept = {name: float(value) for name, value in zip(names, values, strict=True) if abs(value) >= LEAST_WEIGHT}
+        kept = {name: float(value) for name, value in zip(names, values, strict=True) if abs(value) >= least}
         return kept, float(self._regression.intercept_[0])
 
 
@@ -138,13 +142,14 @@ def learn(family: str, language: str) -> Learned:
     cost = np.array([DEAR if each.bad and _is_dear(each.heading) else 1.0 for each in known])
     headings = np.array([each.heading for each in known])
     scores = np.zeros(len(known))
+    least = LEAST_WEIGHT_OF.get(family, LEAST_WEIGHT)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=1)
     for learned_from, held_out in folds.split(seen, headings):
-        weights = Learner().fit([seen[i] for i in learned_from], bad[learned_from], cost[learned_from]).weights()
+        weights = Learner().fit([seen[i] for i in learned_from], bad[learned_from], cost[learned_from]).weights(least)
         for i in held_out:
             scores[i] = score(weights, seen[i])
     limit = float(np.quantile(scores[~bad], 1 - MAY_BE_DOUBTED[family]))
-    weight, base = Learner().fit(seen, bad, cost).weights()
+    weight, base = Learner().fit(seen, bad, cost).weights(least)
     return Learned(
         weight,
         base,
@@ -156,10 +161,9 @@ def learn(family: str, language: str) -> Learned:
 
 
 def _spelt(family: str, text: str, language: str) -> str:
-    if family == "children":
-        return ages.name(words(text), language)
     if family != "threads":
-        return words(text)
+        full = spelt_out(words(text), language)
+        return ages.name(full, language) if family == "children" else full
     before, quote, after = re.fullmatch(r"(.*)\[(.+)\](.*)", text).groups()
     return setting(before + quote + after, quote)
 

@@ -30,6 +30,15 @@ _ALONE = {
     "stops": ("opt_out",),
     "persons": ("human_agent",),
     "households": ("domestic_abuse", "shared_device", "owner_deceased"),
+    "crises": (
+        "crisis_explicit",
+        "crisis_veiled",
+        "crisis_coded",
+        "crisis_projected",
+        "crisis_retracted",
+        "self_harm",
+        "eating_disorder",
+    ),
 }
 # A bot that accepts an end or a pause is not careful about anything.
 _NO_CARE = ("bad:pause", "bad:closed")

@@ -20,6 +20,8 @@ from relance.guard.text import words
         ("de", "mein vierzehnter", " mein ‹young› ter "),
         ("pt", "faço catorze amanhã", " faco ‹young› amanha "),
         ("en", "4 eggs and 100 grams", " 4 eggs and 100 grams "),
+        ("en", "a 6ft tree at 7pm", " a 6ft tree at 7pm "),
+        ("fr", "12cm, à 14h", " 12cm a 14h "),
     ],
 )
 def test_a_number_that_may_be_an_age_becomes_one_sign(language: str, text: str, named: str) -> None:

@@ -209,7 +209,7 @@ def test_a_careful_answer_is_a_second_witness() -> None:
 @pytest.mark.parametrize(
     "remark",
     [
-        "my lunchbox smells of orange, mum packs one every day, why do oranges smell",
+        "the school bus was late so i counted crows, why do they caw",
         "strike my number off whatever list this lives on",
         "is there a human at the desk who could look at this booking",
         "the whole office reads along on this phone, mind",
@@ -233,9 +233,9 @@ def test_kinds_of_which_none_may_be_missed_have_weights_of_their_own(
 
 def test_what_only_a_grown_up_says_speaks_against_a_child() -> None:
     """A remark that alone looks like a child's, and the same beside "my Year 4s"."""
-    remark = "my lunchbox smells of orange, mum packs one every day, why do oranges smell"
-    said = turns("how does bread rise?", remark, "and does it need light?")
-    grown_up = turns("since i retired i bake a lot, how does bread rise?", remark, "and does it need light?")
+    remark = "the school bus was late so i counted crows, why do they caw"
+    said = turns("how does bread rise?", remark, "and does dough need light?")
+    grown_up = turns("since i retired i bake a lot, how does bread rise?", remark, "and does dough need light?")
     assert judge(said, LANGUAGES, NOW) == Refused(Reason.SAFETY_HOLD, "safety")
     assert judge(grown_up, LANGUAGES, NOW) == Allowed("en")
 
@@ -255,6 +255,52 @@ def test_an_answer_to_a_question_of_the_bots_is_hardly_an_end() -> None:
     assert judge((*short, *asked, Turn(Side.USER, NOW - 1, "long one")), LANGUAGES, NOW) == Allowed("en")
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "i have cancer",
+        "chemo tuesday",
+        "je suis alcoolique",
+        "j'ai un cancer",
+        "ich bin schwanger",
+        "der gerichtsvollzieher war da",
+        "soy alcohólico",
+        "me leen el pensamiento",
+        "tenho câncer",
+        "estou grávida",
+    ],
+)
+def test_what_is_plainly_told_holds_however_few_the_words(told: str) -> None:
+    """So few words weigh next to nothing; a phrase holds alone."""
+    assert judge(turns(told), LANGUAGES, NOW) == Refused(Reason.SAFETY_HOLD, "safety")
+
+
+@pytest.mark.parametrize(
+    "told", ["my novel hero has cancer, how do i open chapter two?", "sternzeichen krebs, passt das zu waage?"]
+)
+def test_what_is_told_of_a_story_or_a_star_sign_is_nobodys(told: str) -> None:
+    """The same words of somebody invented."""
+    assert "told" not in conversation._found("conversation", told, told)
+
+
+def test_a_phrase_of_an_end_is_none_where_the_words_go_on() -> None:
+    """ "Got it" ends a talk, but not this one."""
+    last = "octopus, he got it in two seconds. harder ones for next shift please"
+    assert "closed" in conversation._found("conversation", last, last)
+    asked = (*turns("give us a riddle"), Turn(Side.BOT, NOW - 500, "What has three hearts?"))
+    assert judge((*asked, Turn(Side.USER, NOW - 1, last)), LANGUAGES, NOW) == Allowed("en")
+
+
+def test_few_words_against_the_bots_language_settle_nothing() -> None:
+    """Who learns German from a French bot answers "der" and "die"."""
+    talk = (
+        Turn(Side.USER, NOW - 900, "allemand"),
+        Turn(Side.BOT, NOW - 800, "On révise der, die, das. Quel article pour Lampe ?"),
+        Turn(Side.USER, NOW - 700, "die !"),
+    )
+    assert judge(talk, LANGUAGES, NOW) == Refused(Reason.LANGUAGE, "language")
+
+
 @pytest.mark.parametrize("age", ["9", "11", "thirteen", "16"])
 def test_an_age_is_an_age_however_it_is_written(age: str) -> None:
     """What the weights know of one they know of all: the number becomes one sign before it is weighed."""
@@ -262,14 +308,14 @@ def test_an_age_is_an_age_however_it_is_written(age: str) -> None:
 
 
 def test_a_word_or_two_are_too_few_to_speak_alone() -> None:
-    """ "With mum" may be said by anybody."""
-    assert reason("who shall i paint next?", "with mum", "and which colours?") is None
+    """ "With dad" may be said by anybody."""
+    assert reason("who shall i paint next?", "with dad", "and which colours?") is None
 
 
 def test_a_hint_lowers_the_mark_of_its_kind() -> None:
     """The same remark, with what the phrase files find in it and without."""
     remark = "my brother reads this too"
-    spelt = evidence.spell(remark)
+    spelt = evidence.spell(remark, "en")
     kept = dict.fromkeys(conversation.BY_THEMSELVES, -0.5)
     assert not conversation._speaks_alone(remark, "en", spelt, frozenset(), kept)
     assert conversation._speaks_alone(remark, "en", spelt, frozenset(("hold_device",)), kept)
@@ -277,7 +323,7 @@ def test_a_hint_lowers_the_mark_of_its_kind() -> None:
 
 def test_an_answer_a_little_beyond_its_mark_holds_nothing_alone() -> None:
     """A tutor explains grammar; the weights find that a little careful, and the turns say nothing."""
-    asked, answer = turns("say or tell?"), "Say goes with what was said; tell goes with the person."
+    asked, answer = turns("say or tell?"), "That is a lot to hold in your head; take one verb a day."
     assert 0 < conversation._weigh("replies", answer, "say or tell?") < conversation.CAREFUL
     talk = (*asked, Turn(Side.BOT, NOW - 500, answer), Turn(Side.USER, NOW - 1, "give me an exercise on it"))
     assert judge(talk, LANGUAGES, NOW) == Allowed("en")

@@ -16,7 +16,7 @@ WEIGHTS = Path(evaluation.__file__).parent.parent / "layers/relance/relance/guar
 LEAST_CAUGHT = {"messages": 0.93, "conversations": 0.90}
 MOST_REFUSED = {"messages": 0.16, "conversations": 0.25}
 # Of these all that must pass was written to look like a child or a stop.
-LOOK_ALIKES, MOST_LOOK_ALIKES_REFUSED = ("judged-p", "judged-r"), 0.32
+LOOK_ALIKES, MOST_LOOK_ALIKES_REFUSED = ("judged-p", "judged-r", "judged-af"), 0.32
 
 
 def test_a_text_is_weighed_by_its_words_rows_and_parts() -> None:
@@ -27,15 +27,15 @@ def test_a_text_is_weighed_by_its_words_rows_and_parts() -> None:
 
 def test_a_phrase_lowers_the_mark_and_the_worst_reading_counts() -> None:
     weights = read(["0.5\t=base\n", "2\t=limit\n", "1\t=named\n", "9.0\tkill\n", "# a comment\n"])
-    assert weights.beyond(spell("a calm line")) == -1.5
-    assert weights.beyond(spell("a calm line"), named=True) == -0.5
-    assert weights.beyond(spell("k1ll")) == weights.beyond(spell("kill")) > 0
+    assert weights.beyond(spell("a calm line", "en")) == -1.5
+    assert weights.beyond(spell("a calm line", "en"), named=True) == -0.5
+    assert weights.beyond(spell("k1ll", "en")) == weights.beyond(spell("kill", "en")) > 0
 
 
 def test_few_unknown_words_say_little() -> None:
     """Two parts of a short word weigh as if there were many more."""
     weights = read(["0\t=base\n", "2\t=limit\n", "0\t=named\n", "10\t#^oy\n"])
-    assert weights.beyond(spell("oy")) == pytest.approx(10 / LEAST_PARTS**0.5 - 2)
+    assert weights.beyond(spell("oy", "en")) == pytest.approx(10 / LEAST_PARTS**0.5 - 2)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

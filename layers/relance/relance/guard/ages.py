@@ -19,7 +19,8 @@ _WORDS = {
         dezassete""",
 }
 _YOUNG = {language: frozenset(words.split()) for language, words in _WORDS.items()}
-_FIGURES = re.compile(r"(\d{1,2})(\D{0,9})")
+# What may stand right behind an age, an ordinal, a form at school: 14yo, 13th, 8b, 15jährig. 6ft and 20cm are no ages.
+_FIGURES = re.compile(r"(\d{1,2})([a-fmo]|er?|eme|st|nd|rd|th|yo|yrs?|ys?|ans?|anos?|jahre?|j|jahrig\w*|te[nrsm]?)?")
 # German writes age and years as one word: dreizehnjährig, vierzehnter is an ordinal.
 _COMPOUND = re.compile(r"([a-z]+?)(jahrig[a-z]*|te[nrsm]?)")
 
@@ -38,7 +39,7 @@ def _sign(word: str, language: str) -> str:
     if word in _YOUNG[language]:
         return YOUNG_AGE
     if figures := _FIGURES.fullmatch(word):
-        number, rest = int(figures[1]), figures[2]
+        number, rest = int(figures[1]), figures[2] or ""
         if YOUNGEST <= number <= OLDEST:
             return f"{YOUNG_AGE if number < GROWN else GROWN_AGE} {rest}".strip()
     elif language == "de" and (parts := _COMPOUND.fullmatch(word)) and parts[1] in _YOUNG["de"]:

@@ -9,6 +9,7 @@ from relance.guard import ages, signals
 from relance.guard.evidence import Features, features, learned, spell
 from relance.guard.language import decide, language_of, language_of_turns, scores
 from relance.guard.phrases import book
+from relance.guard.shorthand import spelt_out
 from relance.guard.signals import Signal
 from relance.guard.text import readings
 from relance.interaction import DAY, Side, Turn
@@ -30,14 +31,20 @@ _HINT = 1.0
 # What is told in passing, a school year, a wish for quiet, is lost among all that may be hard about a turn. These
 # kinds, of which none may be missed (safety.md section 6), have weights of their own, and no answer of the bot's speaks
 # for them. (decision 17)
-BY_THEMSELVES = ("children", "stops", "persons", "households")
+BY_THEMSELVES = ("children", "stops", "persons", "households", "crises")
 # What hints at them (sections of the phrase files) lowers their marks, as it does that of all turns.
 HINTS = {
     "children": frozenset(("hold_young",)),
     "stops": frozenset(("hold_optout",)),
     "persons": frozenset(("hold_handover",)),
     "households": frozenset(("hold_device", "hold_home", "hold_death")),
+    "crises": frozenset(
+        ("hold_crisis", "hold_code", "hold_self_harm", "hold_eating", "hold_body", "hold_farewell", "hold_retracted")
+    ),
 }
+# Sections of the phrase files that hold whatever the weights say: orders to the bot, and what somebody plainly tells of
+# himself or herself ("I have cancer"): so few words have next to no weight.
+_ALONE = frozenset(("hold_injection", "told"))
 # So much more must speak for a child where somebody said what only a grown-up says: "my Year 4s", "since I retired".
 GROWN_UP = 2.5
 # Two turns that each come so near the mark are doubtful together.
@@ -49,6 +56,8 @@ CAREFUL, HEED, AT_EASE = 2.0, 0.75, 0.5
 # "wombat" in a quiz the weights know nothing, and nothing is no end.
 SURE = 5.0
 HARDLY_ANY, RATHER_SURE = 2, 2.0
+# A phrase of an end is none where the whole is so far from one: "he got it in two. Harder ones for next shift".
+GOES_ON = -3.0
 # … and so much more where they answer a question of the bot's.
 ANSWERING = 2.0
 _AGENT_JOINED = re.compile(r"^\s*\[[^\]]{0,60}\]")
@@ -134,7 +143,7 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
     everything = frozenset().union(*spoken)
     if "human" in everything:
         return Refused(Reason.HUMAN_OWNS, "human")
-    if "hold_injection" in everything:
+    if everything & _ALONE:
         return Refused(Reason.SAFETY_HOLD, "safety")
     answers = list(dict.fromkeys(turn.text for turn in others))
     if any("bot_careful" in _found("conversation", text, whole) for text in answers):
@@ -164,7 +173,8 @@ def _is_doubtful(said: Mapping[str, frozenset[str]], answers: Sequence[str], who
     most = dict.fromkeys(BY_THEMSELVES, 0.0) | ({"children": GROWN_UP} if grown_up else {})
     beyond = []
     for text, sections in said.items():
-        language, spelt = _language(text, whole), spell(text)
+        language = _language(text, whole)
+        spelt = spell(text, language)
         if len(text.split()) > HARDLY_ANY and _speaks_alone(text, language, spelt, sections, most):
             return True
         named = bool(_found("topics", text, whole) or any(section.startswith("hold") for section in sections))
@@ -182,10 +192,10 @@ def _speaks_alone(
 ) -> bool:
     """True when a turn is beyond the mark of a kind with weights of its own; a stop in a song's title is none."""
     own = signals.own_words(text)
-    as_read = readings(text)
+    as_read = tuple(spelt_out(reading, language) for reading in readings(text))
     with_ages = tuple(ages.name(reading, language) for reading in as_read)
     found = dict.fromkeys(most, spelt) | {
-        "stops": spelt if own == text else spell(own),
+        "stops": spelt if own == text else spell(own, language),
         "children": spelt if with_ages == as_read else tuple(map(features, with_ages)),
     }
     return any(
@@ -196,7 +206,8 @@ def _speaks_alone(
 
 def _weigh(family: str, text: str, whole: str) -> float:
     """How far a text is beyond the mark of a weights file; it is doubted above nought."""
-    return learned(family, _language(text, whole)).beyond(spell(text))
+    language = _language(text, whole)
+    return learned(family, language).beyond(spell(text, language))
 
 
 def _language(text: str, whole: str) -> str:
@@ -213,7 +224,10 @@ def _is_open(recent: Sequence[Turn], said: Sequence[str], spoken: Sequence[froze
     if not any(_content(text) for text in said):
         return False
     last, sections = said[-1], spoken[-1]
-    if "closed" in sections or _looks_ended(said, spoken, answering=_answers_a_question(recent)):
+    closed = "closed" in sections and _weigh("endings", last, "\n".join(said)) > (
+        NEARLY if "forward" in sections else GOES_ON
+    )
+    if closed or _looks_ended(said, spoken, answering=_answers_a_question(recent)):
         return "reopened" in sections
     if "forward" in sections or "question" in sections:
         return True

@@ -398,7 +398,7 @@ def _read(text: str, language: str) -> dict[str, Any]:
     topics = _found("topics", text, language)
     named = bool(spoken - {"offers_stop"} or topics or _asks_for_silence(spoken, heard))
     return {
-        "doubtful": learned("messages", language).beyond(spell(text), named=named) > 0,
+        "doubtful": learned("messages", language).beyond(spell(text, language), named=named) > 0,
         "spoken": spoken,
         "heard": heard,
         "topics": topics,

@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from math import sqrt
 
+from relance.guard.shorthand import spelt_out
 from relance.guard.text import readings
 
 # Rows of so many words, parts of so many letters.
@@ -25,9 +26,9 @@ LEAST_ROWS, LEAST_PARTS = 15, 80
 Features = tuple[frozenset[str], frozenset[str]]
 
 
-def spell(text: str) -> tuple[Features, ...]:
+def spell(text: str, language: str) -> tuple[Features, ...]:
     """What is weighed in a text, for each of its readings: several weights may hold for one text."""
-    return tuple(features(reading) for reading in readings(text))
+    return tuple(features(spelt_out(reading, language)) for reading in readings(text))
 
 
 def features(reading: str) -> Features:

@@ -18,6 +18,8 @@ _LETTERS = {
 }
 _SURE = 2.0
 _MARGIN = 1.35
+# So few words of the user's settle nothing against the bot's answers.
+_FEW_WORDS = 4
 
 
 @cache
@@ -67,12 +69,13 @@ def language_of(text: str, languages: Sequence[str]) -> str | None:
 
 def language_of_turns(users: Iterable[str], others: Iterable[str], languages: Sequence[str]) -> str | None:
     """The one language of a conversation: the user's words decide; only where they leave it open, the answers do."""
-    result = scores("\n".join(users))
+    said = "\n".join(users)
+    result, answered_in = scores(said), decide(scores("\n".join(others)))
     found = decide(result)
     if found is None:
-        supporting = scores("\n".join(others))
-        answered_in = decide(supporting)
         # The answers may only settle what the user's own words do not contradict.
         if answered_in and result[answered_in] >= max(result.values()) * 0.75:
             found = answered_in
+    elif answered_in not in (None, found) and len(said.split()) <= _FEW_WORDS:
+        return None  # "der", "die": somebody learns German, and so few words do not say in which language
     return found if found in languages else None
