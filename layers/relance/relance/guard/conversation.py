@@ -57,7 +57,7 @@ CAREFUL, HEED, AT_EASE = 2.0, 0.75, 0.5
 SURE = 5.0
 HARDLY_ANY, RATHER_SURE = 2, 2.0
 # A phrase of an end is none where the whole is so far from one: "he got it in two. Harder ones for next shift".
-GOES_ON = -3.0
+GOES_ON = -2.0
 # … and so much more where they answer a question of the bot's.
 ANSWERING = 2.0
 _AGENT_JOINED = re.compile(r"^\s*\[[^\]]{0,60}\]")
