@@ -1,10 +1,12 @@
 """Shortened words weigh what their full forms weigh: a hurried grown-up is not taken for a child."""
 
+import time
+
 import pytest
 
 from relance.guard.evidence import spell
-from relance.guard.shorthand import spelt_out
-from relance.guard.text import words
+from relance.guard.shorthand import _full_forms, spelt_out
+from relance.guard.text import MAX_CHARACTERS, words
 from relance.persona import LANGUAGES
 
 
@@ -28,11 +30,17 @@ def test_a_shortened_word_is_read_in_full(language: str, typed: str, full: str) 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_full_form_is_shortened_itself(language: str) -> None:
     """Reading twice changes nothing, so the learner and the guard see the same."""
-    from relance.guard.shorthand import _full_forms
-
     for short, full in _full_forms(language).items():
         once = spelt_out(f" {short} ", language)
         assert spelt_out(once, language) == once == f" {full} "
+
+
+@pytest.mark.parametrize("letters", ["h", "ha", "j", "ja", "k", "rs", "lo", "x", "mdr"])
+def test_a_row_of_letters_costs_no_more_than_its_length(letters: str) -> None:
+    """Twice the letters, about twice the time: nothing is tried again and again."""
+    begin = time.process_time()
+    spelt_out(f" {letters * (MAX_CHARACTERS // len(letters))}? ", "en")
+    assert time.process_time() - begin < 0.05
 
 
 def test_what_is_weighed_does_not_show_how_it_was_typed() -> None:

@@ -11,7 +11,10 @@ from relance.guard.text import words
 
 __all__ = ["spelt_out"]
 
-_LAUGHTER = re.compile(r"(?:h*[aei]?(?:h+[aeiu]+){2,}h*|(?:j+[aei]+){2,}j*|k{3,}|(?:rs){2,}|l+o+l+|x+d+|mdr+|pt?dr+)")
+# Possessive, so that a long row of one letter costs no more than its length.
+_LAUGHTER = re.compile(
+    r"[aei]?(?:h++[aeiu]++){2,}+h*+|(?:j++[aei]++){2,}+j*+|k{3,}+|(?:rs){2,}+|l++o++l++|x++d++|mdr++|pt?dr++"
+)
 _LAUGH = "haha"
 
 
