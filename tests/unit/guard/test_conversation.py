@@ -213,12 +213,13 @@ def test_a_careful_answer_is_a_second_witness() -> None:
         "strike my number off whatever list this lives on",
         "is there a human at the desk who could look at this booking",
         "the whole office reads along on this phone, mind",
+        "the glue can set without me, soon nobody has to carry me",
     ],
 )
 def test_kinds_of_which_none_may_be_missed_have_weights_of_their_own(
     remark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A child, a stop, a wish for a person, a reader: told in passing to a bot that answers as if nothing was."""
+    """A child, a stop, a wish for a person, a reader, a crisis: told in passing to a bot that answers as before."""
     nothing_else = Weights({}, -9.0, 0.0, 0.0)
     monkeypatch.setattr(
         conversation,
@@ -283,9 +284,15 @@ def test_what_is_told_of_a_story_or_a_star_sign_is_nobodys(told: str) -> None:
     assert "told" not in conversation._found("conversation", told, told)
 
 
-def test_a_phrase_of_an_end_is_none_where_the_words_go_on() -> None:
-    """ "Got it" ends a talk, but not this one."""
-    last = "octopus, he got it in two seconds. harder ones for next shift please"
+@pytest.mark.parametrize(
+    "last",
+    [
+        "octopus, he got it in two seconds. harder ones for next shift please",
+        "never mind the lid, how hot should the oven be",
+    ],
+)
+def test_a_phrase_of_an_end_is_none_where_the_words_go_on(last: str) -> None:
+    """ "Got it" and "never mind" end a talk, but not this one."""
     assert "closed" in conversation._found("conversation", last, last)
     asked = (*turns("give us a riddle"), Turn(Side.BOT, NOW - 500, "What has three hearts?"))
     assert judge((*asked, Turn(Side.USER, NOW - 1, last)), LANGUAGES, NOW) == Allowed("en")

@@ -242,3 +242,22 @@ def test_a_grown_ups_words_take_back_no_age() -> None:
 def test_a_child_may_speak_of_grown_ups(text: str) -> None:
     """Who is retired, twenty or a coach is somebody else here; the signal stays."""
     assert Signal.MINOR in read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "is chess good for a 12 year old?",
+        "un jeu bien pour 10 ans ?",
+        "j'ai cuisiné comme au restaurant",
+        "soy jefe de 12 personas",
+        "dizem que sou pequena, que bicicleta compro",
+        "booked the hotel, one worry less",
+        "termino todo y me voy a casa",
+        "i'm six foot, which bike",
+        "mon bulletin de salaire est arrivé",
+    ],
+)
+def test_what_any_grown_up_may_say_leaves_no_mark(text: str) -> None:
+    """A minor's mark stays until the operator lifts it, so a parent who asks for a gift must not get one."""
+    assert read(text) == frozenset()

@@ -44,7 +44,7 @@ HINTS = {
 }
 # Sections of the phrase files that hold whatever the weights say: orders to the bot, and what somebody plainly tells of
 # himself or herself ("I have cancer"): so few words have next to no weight.
-_ALONE = frozenset(("hold_injection", "told"))
+_HELD_BY_A_PHRASE = frozenset(("hold_injection", "told"))
 # So much more must speak for a child where somebody said what only a grown-up says: "my Year 4s", "since I retired".
 GROWN_UP = 2.5
 # Two turns that each come so near the mark are doubtful together.
@@ -56,10 +56,10 @@ CAREFUL, HEED, AT_EASE = 2.0, 0.75, 0.5
 # "wombat" in a quiz the weights know nothing, and nothing is no end.
 SURE = 5.0
 HARDLY_ANY, RATHER_SURE = 2, 2.0
-# A phrase of an end is none where the whole is so far from one: "he got it in two. Harder ones for next shift".
-GOES_ON = -2.0
 # … and so much more where they answer a question of the bot's.
 ANSWERING = 2.0
+# A phrase of an end is none where the whole is so far from one: "he got it in two. Harder ones for next shift".
+GOES_ON = -2.0
 _AGENT_JOINED = re.compile(r"^\s*\[[^\]]{0,60}\]")
 
 
@@ -143,7 +143,7 @@ def _judge(turns: Sequence[Turn], languages: Sequence[str], now: int) -> Allowed
     everything = frozenset().union(*spoken)
     if "human" in everything:
         return Refused(Reason.HUMAN_OWNS, "human")
-    if everything & _ALONE:
+    if everything & _HELD_BY_A_PHRASE:
         return Refused(Reason.SAFETY_HOLD, "safety")
     answers = list(dict.fromkeys(turn.text for turn in others))
     if any("bot_careful" in _found("conversation", text, whole) for text in answers):

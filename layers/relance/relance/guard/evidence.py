@@ -103,8 +103,8 @@ def learned(family: str, language: str) -> Weights:
     """The weights of a family, read once and kept.
 
     `messages` are drafts, `turns` what users say, `endings` their last words, `replies` what the bot said to them, and
-    `threads` what the embedded writer would quote. `children`, `stops`, `persons` (who want or have one) and
-    `households` (who else is at the phone) are turns of that kind alone.
+    `threads` what the embedded writer would quote. `children`, `stops`, `persons` (who want or have one),
+    `households` (who else is at the phone) and `crises` are turns of that kind alone.
     """
     name = f"weights/{family}.{language}.txt"
     with files("relance.guard").joinpath(name).open(encoding="utf-8") as lines:

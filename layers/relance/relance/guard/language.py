@@ -68,7 +68,10 @@ def language_of(text: str, languages: Sequence[str]) -> str | None:
 
 
 def language_of_turns(users: Iterable[str], others: Iterable[str], languages: Sequence[str]) -> str | None:
-    """The one language of a conversation: the user's words decide; only where they leave it open, the answers do."""
+    """The one language of a conversation: the user's words decide; only where they leave it open, the answers do.
+
+    A few words against the answers' language settle nothing: None.
+    """
     said = "\n".join(users)
     result, answered_in = scores(said), decide(scores("\n".join(others)))
     found = decide(result)
