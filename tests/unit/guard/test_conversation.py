@@ -299,11 +299,11 @@ def test_a_phrase_of_an_end_is_none_where_the_words_go_on(last: str) -> None:
 
 
 def test_few_words_against_the_bots_language_settle_nothing() -> None:
-    """Who learns German from a French bot answers "der" and "die"."""
+    """Who learns German from a French bot answers "der Tisch" and "die Lampe"."""
     talk = (
-        Turn(Side.USER, NOW - 900, "allemand"),
-        Turn(Side.BOT, NOW - 800, "On révise der, die, das. Quel article pour Lampe ?"),
-        Turn(Side.USER, NOW - 700, "die !"),
+        Turn(Side.USER, NOW - 900, "der Tisch"),
+        Turn(Side.BOT, NOW - 800, "Très bien, et quel article pour la lampe ?"),
+        Turn(Side.USER, NOW - 700, "die Lampe"),
     )
     assert judge(talk, LANGUAGES, NOW) == Refused(Reason.LANGUAGE, "language")
 
