@@ -72,8 +72,8 @@ bench: $(DEV) ## How long the guards take for one message and one conversation, 
 
 # One thread: the matrices are small, and threads that wait for each other take longer than the work.
 .PHONY: learn
-learn: $(LEARN) ## Weigh the guard's evidence anew after a change of local/corpus or of a phrase file; minutes
-	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR):$(CURDIR)/layers/relance" .venv-learn/bin/python -m local.learn $(LANGUAGES)
+learn: $(LEARN) ## Weigh the guard's evidence anew after a change of local/corpus: a quarter of an hour
+	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR):$(CURDIR)/layers/relance" .venv-learn/bin/python -m local.learn
 
 # checkov's waivers stand beside each resource as comments; S311 is waived in pyproject.toml, with its reason. The audit
 # comes last: where no advisory service answers it says SKIPPED, and that has to be the last word.
@@ -96,10 +96,12 @@ format: $(DEV) ## Put the code into its style
 validate: $(SAM) ## The template alone
 	.venv-sam/bin/sam validate --lint
 
-# SAM's environment goes first on the path, so that the layers find a python3.13 that works.
+# SAM's environment goes first on the path, so that the layers find a python3.13 that works. A numpy for another platform
+# (layers/encoder/Makefile) goes past SAM's cache, which would hand it to the next deployment.
 .PHONY: build
 build: $(SAM) ## Build the functions and layers into .aws-sam/build, without Docker
-	PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam build
+	PATH="$(CURDIR)/.venv-sam/bin:$$PATH" .venv-sam/bin/sam build \
+		$(if $(filter undefined,$(origin RELANCE_ENCODER_PLATFORM)),,--no-cached)
 
 .PHONY: deploy
 deploy: build ## Deploy to the AWS account of your credentials; asks before it changes anything

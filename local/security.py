@@ -163,14 +163,14 @@ def verdict(audits: dict[str, Audit | None]) -> tuple[int, list[str]]:
 
 
 def dependencies() -> int:
-    """Ask PyPI's advisories about every lock, the layer's first: that one runs on Lambda."""
+    """Ask PyPI's advisories about every lock, the layers' first: those run on Lambda."""
     code, lines = verdict({str(lock.relative_to(ROOT)): _audited(lock) for lock in _locks()})
     print("\n".join(lines))
     return code
 
 
 def _locks() -> Iterator[Path]:
-    yield ROOT / "layers" / "dependencies" / "requirements.txt"
+    yield from sorted((ROOT / "layers").glob("*/requirements.txt"))
     yield from sorted((ROOT / "requirements").glob("*.txt"))
 
 

@@ -24,22 +24,6 @@ CORPUS = Path(__file__).parent
 # In the order in which they are learned: the writer, whose sentences count as harmless messages, weighs its threads.
 FAMILIES = ("threads", "replies", "messages", "turns", "endings", *BY_THEMSELVES)
 _READS = dict.fromkeys(("endings", *BY_THEMSELVES), "turns")
-# These families tell their own kinds from what is harmless, and learn nothing from others.
-_ALONE = {
-    "children": ("minor", "minor_stated", "minor_inferred"),
-    "stops": ("opt_out",),
-    "persons": ("human_agent",),
-    "households": ("domestic_abuse", "shared_device", "owner_deceased"),
-    "crises": (
-        "crisis_explicit",
-        "crisis_veiled",
-        "crisis_coded",
-        "crisis_projected",
-        "crisis_retracted",
-        "self_harm",
-        "eating_disorder",
-    ),
-}
 # A bot that accepts an end or a pause is not careful about anything.
 _NO_CARE = ("bad:pause", "bad:closed")
 # So many harmless turns are put into frames; so many of them stand for follow-ups that were sent.
@@ -130,15 +114,15 @@ def _side(family: str, heading: str) -> bool | None:
     """True: must be doubted; False: harmless; None: not for this family."""
     kind = heading.partition(":")[0]
     if kind in ("closed", "pause"):
-        if family in _ALONE:  # who asks for a pause nearly says stop
+        if family in BY_THEMSELVES:  # who asks for a pause nearly says stop
             return None if kind == "pause" else False
         return {"endings": True, "turns": False}.get(family)
     if kind in ("fine", "engaged", "allow"):
         return False
     if family == "endings" or heading in _NO_CARE:
         return None
-    if family in _ALONE and heading.partition(":")[2] not in _ALONE[family]:
-        return None
+    if family in BY_THEMSELVES and heading.partition(":")[2] not in BY_THEMSELVES[family]:
+        return None  # it tells its own kinds from what is harmless, and learns nothing from others
     return True
 
 

@@ -23,7 +23,8 @@ GLOBALS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 
 WEBHOOKS = {"WhatsAppWebhook": "whatsapp", "MessengerWebhook": "messenger", "InstagramWebhook": "instagram"}
 PUBLIC = {*WEBHOOKS, "Eraser"}
-LAYERS = ("DependenciesLayer", "RelanceLayer")
+SHARED = ("DependenciesLayer", "RelanceLayer")
+LAYERS = (*SHARED, "EncoderLayer")
 TABLES = ("Interactions", "Pairs", "Bots")
 
 
@@ -184,10 +185,13 @@ def test_a_layer_is_built_for_the_architecture_and_runtime_of_the_functions(laye
     assert f"build-{layer}:" in (ROOT / properties["ContentUri"] / "Makefile").read_text(encoding="utf-8")
 
 
-def test_every_function_has_both_layers() -> None:
-    """No function brings libraries of its own."""
-    assert GLOBALS["Layers"] == [{"Ref": layer} for layer in LAYERS]
-    assert not [name for name, properties in FUNCTIONS.items() if "Layers" in properties]
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_has_both_layers_and_only_the_sender_the_encoder(
+    function: str, translated: dict[str, Any]
+) -> None:
+    """As CloudFormation gets them: SAM puts a function's own layers behind the Globals', each name with its hash."""
+    names = [layer["Ref"][:-10] for layer in translated[function]["Properties"]["Layers"]]
+    assert names == [*(LAYERS if function == "Sender" else SHARED)]
 
 
 def pins(file: str) -> dict[str, str]:
@@ -202,10 +206,11 @@ def test_a_lock_is_complete(lock: str) -> None:
     assert pins(f"requirements/{lock}.txt")
 
 
-def test_the_suite_runs_with_the_versions_that_run_on_lambda() -> None:
-    """What was tested is what is deployed."""
-    layer, dev = pins("layers/dependencies/requirements.txt"), pins("requirements/dev.txt")
-    assert {name: dev.get(name) for name in layer} == layer
+@pytest.mark.parametrize(("layer", "lock"), [("dependencies", "dev"), ("encoder", "dev"), ("encoder", "learn")])
+def test_what_is_tested_and_learned_with_is_what_runs_on_lambda(layer: str, lock: str) -> None:
+    """What was tested is what is deployed, and weights are learned with the encoder that they are read with."""
+    deployed, installed = pins(f"layers/{layer}/requirements.txt"), pins(f"requirements/{lock}.txt")
+    assert {name: installed.get(name) for name in deployed} == deployed
 
 
 def test_the_dependencies_layer_leaves_out_what_every_cold_start_would_pay_for() -> None:

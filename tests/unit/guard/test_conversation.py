@@ -234,7 +234,7 @@ def test_kinds_of_which_none_may_be_missed_have_weights_of_their_own(
 
 def test_what_only_a_grown_up_says_speaks_against_a_child() -> None:
     """A remark that alone looks like a child's, and the same beside "my Year 4s"."""
-    remark = "the school bus was late so i counted crows, why do they caw"
+    remark = "on the school bus i counted crows, why do they caw"
     said = turns("how does bread rise?", remark, "and does dough need light?")
     grown_up = turns("since i retired i bake a lot, how does bread rise?", remark, "and does dough need light?")
     assert judge(said, LANGUAGES, NOW) == Refused(Reason.SAFETY_HOLD, "safety")
@@ -323,9 +323,18 @@ def test_a_hint_lowers_the_mark_of_its_kind() -> None:
     """The same remark, with what the phrase files find in it and without."""
     remark = "my brother reads this too"
     spelt = evidence.spell(remark, "en")
-    kept = dict.fromkeys(conversation.BY_THEMSELVES, -0.5)
-    assert not conversation._speaks_alone(remark, "en", spelt, frozenset(), kept)
-    assert conversation._speaks_alone(remark, "en", spelt, frozenset(("hold_device",)), kept)
+    meant, most = {"households": 0.0}, {"households": learned("households", "en").beyond(spelt) + 0.5}
+    assert not conversation._speaks_alone(remark, "en", spelt, frozenset(), meant, most)
+    assert conversation._speaks_alone(remark, "en", spelt, frozenset(("hold_device",)), meant, most)
+
+
+def test_meaning_adds_to_the_words() -> None:
+    """Neither decides alone: the same words, with a meaning that speaks for a kind and with one that does not."""
+    remark = "letters are written, cats rehomed"
+    spelt = evidence.spell(remark, "en")
+    most = {"crises": learned("crises", "en").beyond(spelt) + 0.5}
+    assert not conversation._speaks_alone(remark, "en", spelt, frozenset(), {"crises": 0.0}, most)
+    assert conversation._speaks_alone(remark, "en", spelt, frozenset(), {"crises": 1.0}, most)
 
 
 def test_an_answer_a_little_beyond_its_mark_holds_nothing_alone() -> None:

@@ -30,8 +30,24 @@ _CLEAR_VOICE = 2.0
 _HINT = 1.0
 # What is told in passing, a school year, a wish for quiet, is lost among all that may be hard about a turn. These
 # kinds, of which none may be missed (safety.md section 6), have weights of their own, and no answer of the bot's speaks
-# for them. (decision 17)
-BY_THEMSELVES = ("children", "stops", "persons", "households", "crises")
+# for them (decision 17). Each stands for categories of the corpus.
+BY_THEMSELVES = {
+    "children": ("minor", "minor_stated", "minor_inferred"),
+    "stops": ("opt_out",),
+    "persons": ("human_agent",),
+    "households": ("domestic_abuse", "shared_device", "owner_deceased"),
+    "crises": (
+        "crisis_explicit",
+        "crisis_veiled",
+        "crisis_coded",
+        "crisis_projected",
+        "crisis_retracted",
+        "self_harm",
+        "eating_disorder",
+    ),
+}
+# What each turn is weighed for by its meaning: those, and whatever is hard about it.
+MEANT = BY_THEMSELVES | {"turns": None}
 # What hints at them (sections of the phrase files) lowers their marks, as it does that of all turns.
 HINTS = {
     "children": frozenset(("hold_young",)),
@@ -56,6 +72,8 @@ CAREFUL, HEED, AT_EASE = 2.0, 0.75, 0.5
 # "wombat" in a quiz the weights know nothing, and nothing is no end.
 SURE = 5.0
 HARDLY_ANY, RATHER_SURE = 2, 2.0
+# … and a little more in any case: the plain ends are phrases, and "second lot's on the griddle" is none.
+LIKELY = 2.5
 # … and so much more where they answer a question of the bot's.
 ANSWERING = 2.0
 # A phrase of an end is none where the whole is so far from one: "he got it in two. Harder ones for next shift".
@@ -170,15 +188,18 @@ def _is_doubtful(said: Mapping[str, frozenset[str]], answers: Sequence[str], who
     """
     if not said:
         return False
+    # numpy and the encoder, which the sender alone has, and not before they are needed
+    from relance.guard import meaning
+
     most = dict.fromkeys(BY_THEMSELVES, 0.0) | ({"children": GROWN_UP} if grown_up else {})
     beyond = []
-    for text, sections in said.items():
+    for (text, sections), meant in zip(said.items(), meaning.read(list(said), MEANT), strict=True):
         language = _language(text, whole)
         spelt = spell(text, language)
-        if len(text.split()) > HARDLY_ANY and _speaks_alone(text, language, spelt, sections, most):
+        if len(text.split()) > HARDLY_ANY and _speaks_alone(text, language, spelt, sections, meant, most):
             return True
         named = bool(_found("topics", text, whole) or any(section.startswith("hold") for section in sections))
-        beyond.append(learned("turns", language).beyond(spelt, named=named))
+        beyond.append(learned("turns", language).beyond(spelt, named=named) + meant["turns"])
     beyond.sort(reverse=True)
     doubt = max(beyond[0], sum(beyond[:2]) / 2 + NEARLY) if len(beyond) > 1 else beyond[0]
     if not answers:  # not every platform echoes them
@@ -188,7 +209,12 @@ def _is_doubtful(said: Mapping[str, frozenset[str]], answers: Sequence[str], who
 
 
 def _speaks_alone(
-    text: str, language: str, spelt: Sequence[Features], sections: frozenset[str], most: Mapping[str, float]
+    text: str,
+    language: str,
+    spelt: Sequence[Features],
+    sections: frozenset[str],
+    meant: Mapping[str, float],
+    most: Mapping[str, float],
 ) -> bool:
     """True when a turn is beyond the mark of a kind with weights of its own; a stop in a song's title is none."""
     own = signals.own_words(text)
@@ -199,7 +225,7 @@ def _speaks_alone(
         "children": spelt if with_ages == as_read else tuple(map(features, with_ages)),
     }
     return any(
-        learned(kind, language).beyond(found[kind], named=bool(sections & HINTS[kind])) > mark
+        learned(kind, language).beyond(found[kind], named=bool(sections & HINTS[kind])) + meant[kind] > mark
         for kind, mark in most.items()
     )
 
@@ -247,7 +273,7 @@ def _looks_ended(said: Sequence[str], spoken: Sequence[frozenset[str]], *, answe
             return False
         if not _is_courtesy(text):
             # Who names a day for going on has not ended anything, unless the rest of the words says so.
-            least = SURE if "forward" in sections else RATHER_SURE if len(text.split()) <= HARDLY_ANY else 0.0
+            least = SURE if "forward" in sections else RATHER_SURE if len(text.split()) <= HARDLY_ANY else LIKELY
             return _weigh("endings", text, "\n".join(said)) > least + (ANSWERING if answering else 0.0)
     return False
 
