@@ -9,6 +9,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 export SAM_CLI_TELEMETRY := 0
+# The encoder's matrices are small: threads that wait for each other take longer than the work.
+export OPENBLAS_NUM_THREADS := 1
 
 # The first Python 3.13 that really runs: version managers leave commands on the path that do not.
 PYTHON := $(shell for candidate in python3.13 "$$HOME"/.pyenv/versions/3.13*/bin/python3.13 python3 python; do \
