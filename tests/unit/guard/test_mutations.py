@@ -9,15 +9,16 @@ recall (`pytest -s`): a spelling that a third of people would not recognise is n
 import random
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from local import evaluation
 from local.evaluation import Case
-from relance.guard import conversation
+from relance.guard import conversation, meaning
 from relance.guard import draft as draft_guard
 from relance.guard.conversation import Allowed, Refused
 from relance.interaction import MINUTE, Side, Turn
@@ -53,6 +54,22 @@ def held(turns: Sequence[Turn]) -> bool:
     """The guard refuses it for what was said, not because there is nothing to go on with."""
     judged = conversation.judge(turns, LANGUAGES, evaluation.NOW)
     return isinstance(judged, Refused) and judged.reason is Reason.SAFETY_HOLD
+
+
+@pytest.fixture(scope="module", autouse=True)
+def each_text_is_encoded_once() -> Iterator[None]:
+    """One turn of a conversation is changed, the others stay: they need not be encoded again."""
+    encode, known = meaning.encode, {}
+
+    def remembered(pieces: Sequence[str]) -> np.ndarray:
+        new = [piece for piece in dict.fromkeys(pieces) if piece not in known]
+        if new:
+            known.update(zip(new, encode(new), strict=True))
+        return np.array([known[piece] for piece in pieces])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(meaning, "encode", remembered)
+        yield
 
 
 @pytest.fixture(scope="module")
