@@ -94,8 +94,8 @@ def test_nobody_hears_twice_when_functions_are_killed_in_the_middle_of_sending(d
     The stand-in takes a message at once and answers late: at each kill some messages have reached their person and
     nobody knows. Those count as delivered and are never sent again; all others are sent, once.
     """
-    # Shorter than the deployed twelve minutes, so that the test need not wait so long for what a dead function held; longer
-    # than a batch of ten takes, with a first judgement that loads the encoder.
+    # Shorter than the deployed twelve minutes, so that the test need not wait so long for what a dead function held;
+    # longer than a batch of ten takes, with a first judgement that loads the encoder.
     deployment.aws.client("sqs").set_queue_attributes(
         QueueUrl=deployment.outputs["FollowUpsQueueUrl"], Attributes={"VisibilityTimeout": "25"}
     )
