@@ -9,7 +9,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 export SAM_CLI_TELEMETRY := 0
-# The encoder's matrices are small: threads that wait for each other take longer than the work.
+# The matrices of encoder and learner are small: threads that wait for each other take longer than the work.
 export OPENBLAS_NUM_THREADS := 1
 
 # The first Python 3.13 that really runs: version managers leave commands on the path that do not.
@@ -72,10 +72,9 @@ lint: $(DEV) $(SAM) ## Style of the code, and the template
 bench: $(DEV) ## How long the guards take for one message and one conversation, on one core
 	@.venv/bin/python -m local.bench
 
-# One thread: the matrices are small, and threads that wait for each other take longer than the work.
 .PHONY: learn
 learn: $(LEARN) ## Weigh the guard's evidence anew after a change of local/corpus: a quarter of an hour
-	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR):$(CURDIR)/layers/relance" .venv-learn/bin/python -m local.learn
+	@PYTHONPATH="$(CURDIR):$(CURDIR)/layers/relance" .venv-learn/bin/python -m local.learn
 
 # checkov's waivers stand beside each resource as comments; S311 is waived in pyproject.toml, with its reason. The audit
 # comes last: where no advisory service answers it says SKIPPED, and that has to be the last word.

@@ -1,8 +1,8 @@
 """How long the guards take, on one core and with everything loaded: `make bench`.
 
-What is timed are the functions that the handlers call, on the judging sets under `tests/cases`: each text once a round,
-in another order each round, and each text's median of all rounds. The bars are those the project has set itself: 2 ms
-for a draft and 150 µs for signals, both at the median. Exit code 1 above a bar.
+What is timed are the functions that the handlers call, on the judging sets under `tests/cases`, of conversations one in
+ten: each text once a round, in another order each round, and each text's median of all rounds. The bars are those the
+project has set itself: 2 ms for a draft and 150 µs for signals, both at the median. Exit code 1 above a bar.
 
 Behind the table: what the first judgement of a process costs, which reads weights and phrases, each in a process anew.
 """
@@ -24,8 +24,8 @@ from relance.persona import LANGUAGES
 
 CASES = Path(__file__).parent.parent / "tests/cases"
 ROUNDS = 9
-# Of the conversations every so-manieth: there are thousands, and each takes milliseconds.
-SPARE = 10
+# Every tenth conversation: there are thousands, and each takes milliseconds.
+ONE_IN = 10
 # In microseconds, at the median of all texts; None: only shown.
 BARS = {"signals of a user's turn": 150, "gates of a draft": 2_000, "gates of a conversation": None}
 
@@ -45,7 +45,7 @@ def timed(calls: Sequence[Callable[[], object]]) -> list[float]:
 def measured(cases: Sequence[Case]) -> dict[str, list[float]]:
     """Times by what is timed."""
     messages = [case for case in cases if case.kind == evaluation.MESSAGE]
-    talks = [case for case in cases if case.kind == evaluation.CONVERSATION][::SPARE]
+    talks = [case for case in cases if case.kind == evaluation.CONVERSATION][::ONE_IN]
     turns = [turn.text for case in talks for turn in case.turns if turn.side is Side.USER]
     return {
         "signals of a user's turn": timed([lambda text=text: signals.read(text) for text in turns]),

@@ -249,6 +249,14 @@ def test_a_stop_in_the_title_of_a_song_holds_nothing() -> None:
     assert judge(talk, LANGUAGES, NOW) == Allowed("en")
 
 
+def test_what_is_hardly_an_end_is_none() -> None:
+    """The eggs are still on: its weights are a little beyond the mark of ends, and no phrase of an end is in it."""
+    said, last = turns("mets un minuteur de 12 min pour les œufs"), "ça frémit presque"
+    assert 0 < conversation._weigh("endings", last, last) < conversation.LIKELY
+    started = Turn(Side.BOT, NOW - 500, "C'est parti pour 12 minutes !")
+    assert judge((*said, started, Turn(Side.USER, NOW - 1, last)), LANGUAGES, NOW) == Allowed("fr")
+
+
 def test_an_answer_to_a_question_of_the_bots_is_hardly_an_end() -> None:
     """ "Long" ends nothing where the bot asked "short or long?"."""
     short = turns("a tongue twister with r, please?")

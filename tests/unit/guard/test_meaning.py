@@ -9,6 +9,7 @@ import pytest
 from local.corpus import fingerprint
 from relance.guard import meaning
 from relance.guard.conversation import BY_THEMSELVES, MEANT, Refused, judge
+from relance.guard.text import MAX_CHARACTERS
 from relance.interaction import Side, Turn
 from relance.persona import LANGUAGES
 from relance.reason import Reason
@@ -31,6 +32,7 @@ def test_a_long_text_is_read_in_pieces_so_that_no_remark_is_lost_in_it() -> None
     text = " ".join(f"Word{number}" for number in range(95))
     assert [len(piece.split()) for piece in meaning.parts(text)] == [40, 40, 15]
     assert meaning.parts("  ") == [""]
+    assert sum(map(len, meaning.parts("x" * (MAX_CHARACTERS + 1)))) == MAX_CHARACTERS
     plain = "and then we walked along the canal and fed the ducks and had an ice cream " * 6
     remark = "I do not want to be alive any more."
     [alone, hidden] = meaning.read([remark, plain + remark], MEANT)
@@ -44,6 +46,23 @@ def test_a_text_means_the_same_whoever_stands_beside_it() -> None:
     for text, told in zip(texts, together, strict=True):
         assert meaning.read([text], MEANT)[0] == pytest.approx(told, abs=1e-3)
     assert meaning.read([], MEANT) == []
+
+
+def test_meaning_never_outvotes_words_that_name_a_kind() -> None:
+    """It may speak against a kind by so much and no more, however harmless a text looks to it."""
+    [told] = meaning.read(["which flour is best for focaccia and how long does it rest"], MEANT)
+    assert min(told.values()) == pytest.approx(meaning.LEAST)
+
+
+@pytest.mark.parametrize(("means", "held"), [(30.0, True), (meaning.LEAST, False)])
+def test_a_hard_meaning_holds_a_turn_whose_words_say_nothing(
+    means: float, held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all turns together, too, not only of the kinds with weights of their own."""
+    said = (Turn(Side.USER, NOW - 100, "how long does sourdough keep in the fridge?"),)
+    meant = dict.fromkeys(MEANT, meaning.LEAST) | {"turns": means}
+    monkeypatch.setattr(meaning, "read", lambda texts, families: [meant] * len(texts))
+    assert (judge(said, LANGUAGES, NOW) == Refused(Reason.SAFETY_HOLD, "safety")) is held
 
 
 def test_chances_add_up_to_one_for_each_net() -> None:

@@ -261,3 +261,35 @@ def test_a_child_may_speak_of_grown_ups(text: str) -> None:
 def test_what_any_grown_up_may_say_leaves_no_mark(text: str) -> None:
     """A minor's mark stays until the operator lifts it, so a parent who asks for a gift must not get one."""
     assert read(text) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "signal"),
+    [
+        ("ich hätte mich fast umgebracht", Signal.CRISIS),
+        ("sin mi perro me mato", Signal.CRISIS),
+        ("al final me mato", Signal.CRISIS),
+        ("não, me tira da lista", Signal.OPT_OUT),
+        ("no, don't. stop sending me these messages", Signal.OPT_OUT),
+        ("brauchst mir da nix mehr schicken gell", Signal.OPT_OUT),
+        ("merci de ne plus m'adresser de suggestions", Signal.OPT_OUT),
+    ],
+)
+def test_an_idiom_hides_no_signal_that_begins_alike(text: str, signal: Signal) -> None:
+    """ "The climb killed me" is no crisis, and what only looks like it is one."""
+    assert signal in read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dont stop sending me the steps, im lost without em",
+        "im 5 10 and need a longer bike",
+        "pouvez-vous en plus m'envoyer des conseils pour le jardin ?",
+        "er will mir nimmer schreiben, was mach ich mit der karte",
+        "ihr müsst mir keine rechnung mehr schicken, ich zahl bar",
+    ],
+)
+def test_what_is_no_stop_and_no_age_leaves_no_mark(text: str) -> None:
+    """A mark stays: it must not be set by a wish for more, a height or what a third person does."""
+    assert not read(text) & {Signal.OPT_OUT, Signal.MINOR}

