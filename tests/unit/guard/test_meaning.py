@@ -30,7 +30,9 @@ def test_the_nets_know_every_kind_that_has_weights_of_its_own() -> None:
 
 def test_a_long_text_is_read_in_pieces_so_that_no_remark_is_lost_in_it() -> None:
     text = " ".join(f"Word{number}" for number in range(95))
-    assert [len(piece.split()) for piece in meaning.parts(text)] == [40, 40, 15]
+    assert [len(piece.split()) for piece in meaning.parts(text)] == [40, 40, 15, *[16] * 5, 15]
+    assert meaning.parts("Short. And sweet.") == ["short. and sweet."]
+    assert meaning.parts(f"Yes. {text}")[3:] == meaning.parts(text)[3:]
     assert meaning.parts("  ") == [""]
     assert sum(map(len, meaning.parts("x" * (MAX_CHARACTERS + 1)))) == MAX_CHARACTERS
     plain = "and then we walked along the canal and fed the ducks and had an ice cream " * 6

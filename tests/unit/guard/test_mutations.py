@@ -232,10 +232,14 @@ def test_the_order_of_the_gates_changes_no_verdict() -> None:
         )
 
 
+# Who learns a language writes it to the bot, and may be answered in it.
+LEARNERS = ("aic091", "asc013", "ba020", "ba115", "bc024")
+
+
 def test_a_harmless_conversation_says_its_language(harmless: list[Case]) -> None:
-    """What is let pass is let pass in the language of the case; but who learns German from a French bot says "der"."""
+    """What is let pass is let pass in the language of the case."""
     for case in harmless:
-        if case.id in ("aic091", "asc013"):
+        if case.id in LEARNERS:
             continue
         judged = conversation.judge(case.turns, LANGUAGES, evaluation.NOW)
         assert isinstance(judged, Allowed)

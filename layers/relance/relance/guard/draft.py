@@ -135,6 +135,7 @@ _STREET = re.compile(
     r"\b\d{1,5}\s+(?:[A-Z][\w'.-]+\s+){1,3}(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|close|court|way|boulevard|blvd|terrace|crescent)\b|"
     r"\b(?:calle|c/|avenida|avda\.?|plaza|paseo|carrer|rua|av\.|travessa|alameda|praça|largo|estrada)\s+(?:[^\d.?!]{2,40}?),?\s*(?:n[.ºo°]*\s*)?\d{1,5}\b|"
     r"\b[A-ZÄÖÜ][\wäöüß-]*(?:stra(?:ß|ss)e|str\.|weg|gasse|allee|platz|damm|ufer|ring)\s+\d{1,4}\s?[a-z]?\b|"
+    r"\b\d{1,4},?\s+(?-i:(?:[A-Z][\w'-]+\s+){1,3}(?:Row|Mews|Gardens|Grove|Hill|Square|Walk|Rise|Parade|Place|Park))\b|"
     r"\b(?:apt|apartment|flat|appartement|piso|apto|wohnung)\.?\s*(?:no\.?\s*)?\d+\w?\b|"
     r"\b(?:you live at|tu habites au|vous habitez au|vives en la calle|moras na rua|wohnst (?:du )?in der)\b",
     re.I,
@@ -150,6 +151,13 @@ _IDENTITY_WORD = re.compile(
     r"date de naissance|fecha de nacimiento|data de nascimento|geburtsdatum|postcode|zip code|code postal)\b(?! (?:generator|manager|function|field|check|regex|gestionnaire))",
     re.I,
 )  # fmt: skip
+# A whole birth date of somebody who may be alive: history has others.
+_BORN = re.compile(
+    r"\b(?:born(?: on)?|n[ée]{1,2}e?s? le|geboren(?: am)?|nacid[oa] el|nascid[oa] (?:em|a)|naci(?:ste|ó) el|nasc(?:este|eu) (?:em|a))\s+"
+    r"(?:\w+\s+)?\d{1,2}(?:er|st|nd|rd|th|[.,/-])?\s*(?:de\s+|of\s+)?(?:[^\W\d_]+|\d{1,2})[.,/-]?\s*(?:de\s+)?(?:19[3-9]\d|20\d\d)\b|"
+    r"\bborn(?: on)?\s+[A-Z][a-z]+\s+\d{1,2},?\s+(?:19[3-9]\d|20\d\d)\b",
+    re.I,
+)  # fmt: skip
 _TITLED = re.compile(
     r"\b(?:Mr|Mrs|Ms|Miss|Mme|Mlle|Madame|Monsieur|M\.|Sr|Sra|Srta|Señor|Señora|Senhor|Senhora|Dona|Don|Doña|Herr|Frau)\.? "
     r"(?!(?:Bovary|Holle|Dalloway|Darcy|Butterfly|Quijote|Quixote|Juan|Giovanni|Bean|Potato|Hyde|Fox|Ripley|Robot|Casmurro|Pantoja|Jourdain|Teste|Hulot|Marple|Poppins|Havisham|Doubtfire|You|Me|Universe|Saigon|Sunshine|Daisy|Congeniality)\b)[A-ZÀ-Ý][\w'-]+"
@@ -163,7 +171,7 @@ _GREETED = re.compile(
 def _links_or_personal_data(candidate: "Candidate") -> bool:
     cleaned = _CODE_NAMES.sub(" ", candidate.text)
     return (
-        any(pattern.search(cleaned) for pattern in (_LINKS, _EMAIL, _HANDLE, _STREET, _IDENTITY_NUMBER, _TITLED))
+        any(pattern.search(cleaned) for pattern in (_LINKS, _EMAIL, _HANDLE, _STREET, _BORN, _IDENTITY_NUMBER, _TITLED))
         or _has_phone(cleaned)
         or "third_party" in candidate.spoken
         or candidate.suspect(bool(_IDENTITY_WORD.search(cleaned) or _GREETED.search(cleaned)))

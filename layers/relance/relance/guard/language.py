@@ -19,7 +19,7 @@ _LETTERS = {
 _SURE = 2.0
 _MARGIN = 1.35
 # So few words of the user's settle nothing against the bot's answers.
-_FEW_WORDS = 4
+_FEW_WORDS = 8
 
 
 @cache
@@ -79,6 +79,6 @@ def language_of_turns(users: Iterable[str], others: Iterable[str], languages: Se
         # The answers may only settle what the user's own words do not contradict.
         if answered_in and result[answered_in] >= max(result.values()) * 0.75:
             found = answered_in
-    elif answered_in not in (None, found) and len(said.split()) <= _FEW_WORDS:
+    elif answered_in not in (None, found) and len(_WORD.findall(said)) <= _FEW_WORDS:
         return None  # "der", "die": somebody learns German, and so few words do not say in which language
     return found if found in languages else None

