@@ -45,15 +45,15 @@ WEIGHTS = Path(__file__).parent.parent / "layers/relance/relance/guard/weights"
 # less. A conversation has many turns, so each may be doubted less often.
 MAY_BE_DOUBTED = {
     "messages": 0.09,
-    "turns": 0.035,
+    "turns": 0.039,
     "endings": 0.05,
     "replies": 0.037,
     "threads": 0.1,
-    "children": 0.056,
-    "stops": 0.0036,
-    "persons": 0.0027,
-    "households": 0.0064,
-    "crises": 0.01,
+    "children": 0.059,
+    "stops": 0.0042,
+    "persons": 0.0031,
+    "households": 0.0068,
+    "crises": 0.012,
 }
 # So much lower is the mark for a text in which a phrase was found.
 PHRASE_COUNTS = {"messages": 2.5, "turns": 1.5} | dict.fromkeys(BY_THEMSELVES, 1.0)
