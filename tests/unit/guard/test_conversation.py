@@ -119,6 +119,15 @@ def test_a_word_or_two_in_answer_to_a_question_of_the_bots_end_nothing() -> None
     assert judge(ended, LANGUAGES, NOW) == Refused(Reason.NO_OPEN_THREAD, "open_thread")
 
 
+@pytest.mark.parametrize("assent", ["abgemacht", "combinado", "deal", "passt so", "quedamos"])
+def test_assent_after_something_put_off_is_no_end(assent: str) -> None:
+    later = turns("schreib mir die Liste, ich probiere das Rezept am Wochenende")
+    said = (*later, Turn(Side.BOT, NOW - 500, "Gut."), Turn(Side.USER, NOW - 400, assent))
+    assert isinstance(judge(said, LANGUAGES, NOW), Allowed)
+    ended = (*turns("mehr brauche ich nicht"), Turn(Side.BOT, NOW - 500, "Gut."), Turn(Side.USER, NOW - 400, assent))
+    assert judge(ended, LANGUAGES, NOW) == Refused(Reason.NO_OPEN_THREAD, "open_thread")
+
+
 def test_mere_courtesy_after_an_answer_leaves_nothing_open() -> None:
     """Thanks is an end, unless it answers a question of the bot's."""
     asked = turns("what is the moon phase?")
@@ -135,6 +144,11 @@ def test_mere_courtesy_after_an_answer_leaves_nothing_open() -> None:
         "swamped until March, nothing before then please",
         "je suis en vacances, pas avant septembre",
         "bin im Urlaub, bitte nichts vor Oktober",
+        "vor dem 20. will ich hier nichts hören",
+        "bitte bis dahin keine Rätsel schicken, ich stecke in Prüfungen",
+        "dont msg before then pls",
+        "até lá não me chama pra nada tá",
+        "I'm on nights, please nobody disturb me before the 12th",
     ],
 )
 def test_a_pause_is_kept(last: str) -> None:

@@ -37,6 +37,8 @@ NOTHING: frozenset[Signal] = frozenset()
         *("deja de escribirme", "quiero darme de baja", "no quiero más mensajes"),
         *("pare de me mandar mensagens", "não quero mais receber nada", "me tira dessa lista"),
         *("bitte schreib mir nicht mehr", "ich will keine Nachrichten mehr", "melden Sie mich ab"),
+        *("lâchez-moi avec ça svp", "quit nagging me", "déjese nomás de mandarme avisos", "me larga com isso"),
+        *("geht mir damit nicht auf den Wecker, verschont mich damit", "textez-moi pus", "lay off the reminders"),
     ],
 )
 def test_a_no_is_heard(text: str) -> None:
@@ -62,6 +64,9 @@ def test_a_no_is_heard(text: str) -> None:
         *("je ne veux plus de films d'horreur", "ne m'envoie pas la recette avec des noix", "je ne veux pas de viande"),
         *("no quiero más películas de terror", "quiero darme de baja del gimnasio, ¿cómo se dice?", "quita la mancha"),
         *("ich will nicht mehr lernen heute", "ich will nicht länger im Kino sitzen", "cómo se quita la cera"),
+        *("I can't get off my back, any stretch?", "das Formular geht mir auf die Nerven", "lâchez-moi devant la gare"),
+        *("my boss won't stop nagging me", "não parem com isso, adoro", "don't you dare stop sending those"),
+        *("quiero dar de baja el medidor", "lay off the salt", "envoie-moi plus d'idées"),
         *("vou sair mais cedo", "wann hört der Film auf?", "Stoppuhr für Eier", "don't tell me who did it"),
     ],
 )
@@ -92,6 +97,7 @@ def test_another_button_is_not(payload: str) -> None:
         *("tengo 12 años", "voy en segundo de secundaria", "mi mamá no me deja usar el celular"),
         *("tenho 15 anos", "estou no 7º ano", "minha mãe não deixa eu sair"),
         *("ich bin 13", "gehe in die 8. Klasse", "meine Eltern erlauben das Handy nicht"),
+        *("elle a 14 ans comme moi", "my wizard is 12 like me", "tiene 11 años como yo", "ela tem 13 anos como eu"),
     ],
 )
 def test_a_minor_is_heard(text: str) -> None:
@@ -138,6 +144,8 @@ def test_an_adult_who_speaks_of_children_or_numbers_is_no_minor(text: str) -> No
         *("me quiero morir", "ya no quiero vivir", "estarían mejor sin mí", "me corto los brazos"),
         *("queria sumir para sempre", "não aguento mais viver", "todos ficariam melhor sem mim"),
         *("ich will nicht mehr leben", "ich ritze mich", "ohne mich wären alle besser dran", "habe Tabletten gehortet"),
+        *("j'vais me sui*ider avant dimanche", "i want to k*ll myself", "ich will st*rben"),
+        *("i'd rather a stranger finds me", "mejor que me encuentre un desconocido", "segunda eu já morri, já decidi"),
     ],
 )
 def test_a_crisis_is_heard(text: str) -> None:
@@ -157,6 +165,13 @@ def test_a_crisis_is_heard(text: str) -> None:
         ),
         *("je suis mort de rire", "je meurs de faim", "me muero de risa", "muero por probarlo", "morri de rir kkkk"),
         *("ich lach mich tot", "ich sterbe vor Hunger", "the hero dies in act three", "I cut my hair"),
+        *(
+            "i wanted to die from shame haha",
+            "esse calor vai me matar",
+            "a mãe dele vai me matar",
+            "the 3*4 tile, d*ck",
+        ),
+        *("minha mulher vai me matar se eu sujar o fogão", "prefiero que me encuentre el personal una mesa"),
     ],
 )
 def test_a_figure_of_speech_is_no_crisis(text: str) -> None:

@@ -31,6 +31,15 @@ def test_what_was_meant_is_among_the_readings(typed: str) -> None:
     assert " stop " in readings(typed)
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("k*ll", "kill"), ("su**ider", "suicider"), ("m*rir", "morir"), ("sel*stmord", "selbstmord")]
+)
+def test_what_is_starred_out_is_read(typed: str, meant: str) -> None:
+    """Words that people mask; any other stars stay what they are."""
+    assert f" {meant} " in readings(typed)
+    assert readings("a*b tile*grout") == (" a b tile grout ",)
+
+
 @given(st.text(st.characters(), max_size=300))
 def test_no_text_is_too_strange(text: str) -> None:
     """Any string is read, lone surrogates included, and what comes out has single spaces at both ends."""

@@ -30,6 +30,14 @@ _SPACED = re.compile(
     r"(?<![^\s])(?:\w(?: \w){2,}|\w(?:\.\w){2,}\.?|\w(?:-\w){2,}|\w(?:_\w){2,}|\w(?:\*\w){2,})(?![^\s.!?,])"
 )
 _LETTER_AND_SIGN = re.compile(r"[^\W\d_][013457@$!|]{1,3}[^\W\d_]|\b[013457@$][^\W\d_]{2}|[^\W\d_]{2}[013457@$]\b")
+# What people star out because a platform would: k*ll, su*cide.
+_MASKED = re.compile(r"(?<!\w)[^\W\d_]{1,15}(?:[*#]{1,8}[^\W\d_]{1,15}){1,4}(?!\w)")
+_OFTEN_MASKED = tuple(
+    """suicide suicides suicided suicidal suicider suicidar suicidarme suicidio suicidarse suizid selbstmord
+    kill killing killed die dying dead death murder hang cut cutting rape tuer mourir mort morte crever pendre morir
+    matar matarme muerte muerto muerta ahorcarme cortarme morrer morte cortar umbringen umbring sterben sterbe tot
+    toten ritzen ritze""".split()
+)
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
 _MARKS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 INVISIBLE = re.compile(
@@ -63,12 +71,15 @@ def words(text: str) -> str:
 
 
 def readings(text: str) -> tuple[str, ...]:
-    """`words(text)` and, where somebody spelt it out of shape, what was meant: `s t o p`, `k1ll`, `diiie`."""
+    """`words(text)` and, where somebody spelt it out of shape, what was meant: `s t o p`, `k*ll`, `k1ll`, `diiie`."""
     first = plain(text)
     meant = [_spell(first)]
     undone = first
     if _SPACED.search(undone):
         undone = _SPACED.sub(lambda match: re.sub(r"[^\w]|_", "", match[0]), undone)
+        meant.append(_spell(undone))
+    if _MASKED.search(undone):
+        undone = _MASKED.sub(_unmasked, undone)
         meant.append(_spell(undone))
     if _LETTER_AND_SIGN.search(undone):
         undone = undone.translate(_LEET)
@@ -77,6 +88,16 @@ def readings(text: str) -> tuple[str, ...]:
         meant.append(_spell(_LONG_RUN.sub(r"\1\1", undone)))
         meant.append(_spell(_LONG_RUN.sub(r"\1", undone)))
     return tuple(dict.fromkeys(meant))
+
+
+def _unmasked(match: re.Match[str]) -> str:
+    """The word of `_OFTEN_MASKED` that was meant, else what was written. A sign may stand for two letters."""
+    for letters in ("[a-z]", "[a-z]{1,2}"):
+        meant = re.compile(re.sub(r"[*#]", letters, match[0]))
+        for word in _OFTEN_MASKED:
+            if meant.fullmatch(word):
+                return word
+    return match[0]
 
 
 def _spell(text: str) -> str:
