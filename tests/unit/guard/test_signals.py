@@ -146,6 +146,7 @@ def test_an_adult_who_speaks_of_children_or_numbers_is_no_minor(text: str) -> No
         *("ich will nicht mehr leben", "ich ritze mich", "ohne mich wären alle besser dran", "habe Tabletten gehortet"),
         *("j'vais me sui*ider avant dimanche", "i want to k*ll myself", "ich will st*rben"),
         *("i'd rather a stranger finds me", "mejor que me encuentre un desconocido", "segunda eu já morri, já decidi"),
+        "brb have to go get rid of dinner like every night",
     ],
 )
 def test_a_crisis_is_heard(text: str) -> None:
