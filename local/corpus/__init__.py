@@ -3,7 +3,8 @@
 `messages.*.txt` are bodies of follow-ups under `[block:category]` and `[allow:category]`; `turns.*.txt` are a user's
 turns under `[hold:category]`, `[pause]`, `[closed]` and `[fine:category]`. Files without sections hold small groups on
 one topic: a `+` line that is harmless and `- category:` lines that are not. `replies.*.txt` is what bots answer,
-`threads.*.txt` sentences of users in which a `[quote]` is fit to be shown to them or not. All of it is invented.
+`threads.*.txt` sentences of users in which a `[quote]` is fit to be shown to them or not. `opened-*` are judging
+sets that were opened before (decision 20). All of it is invented.
 """
 
 import hashlib
