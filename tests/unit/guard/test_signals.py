@@ -67,6 +67,13 @@ def test_a_no_is_heard(text: str) -> None:
         *("I can't get off my back, any stretch?", "das Formular geht mir auf die Nerven", "lâchez-moi devant la gare"),
         *("my boss won't stop nagging me", "não parem com isso, adoro", "don't you dare stop sending those"),
         *("quiero dar de baja el medidor", "lay off the salt", "envoie-moi plus d'idées"),
+        *(
+            "no me jodas, ¿en serio?",
+            "o bolo não desgruda.",
+            "give over, you're joking",
+            "my cat won't get off my back",
+        ),
+        *("bleib mir weg mit Rosinen", "verschon mich mit den Rosinen", "das geht mir nimmer auf die Nerven"),
         *("vou sair mais cedo", "wann hört der Film auf?", "Stoppuhr für Eier", "don't tell me who did it"),
     ],
 )
