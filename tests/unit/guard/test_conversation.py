@@ -121,6 +121,7 @@ def test_a_word_or_two_in_answer_to_a_question_of_the_bots_end_nothing() -> None
 
 @pytest.mark.parametrize("assent", ["abgemacht", "combinado", "deal", "passt so", "quedamos"])
 def test_assent_after_something_put_off_is_no_end(assent: str) -> None:
+    """ "Deal" ends what was over, and nothing that was left for the weekend."""
     later = turns("schreib mir die Liste, ich probiere das Rezept am Wochenende")
     said = (*later, Turn(Side.BOT, NOW - 500, "Gut."), Turn(Side.USER, NOW - 400, assent))
     assert isinstance(judge(said, LANGUAGES, NOW), Allowed)

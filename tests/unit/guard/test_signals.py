@@ -296,6 +296,9 @@ def test_what_any_grown_up_may_say_leaves_no_mark(text: str) -> None:
         ("no, don't. stop sending me these messages", Signal.OPT_OUT),
         ("brauchst mir da nix mehr schicken gell", Signal.OPT_OUT),
         ("merci de ne plus m'adresser de suggestions", Signal.OPT_OUT),
+        ("you never stop nagging me, enough", Signal.OPT_OUT),
+        ("you won't get off my back, will you", Signal.OPT_OUT),
+        ("o pai dela vai me matar se me vir", Signal.CRISIS),
     ],
 )
 def test_an_idiom_hides_no_signal_that_begins_alike(text: str, signal: Signal) -> None:
